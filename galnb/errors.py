@@ -1,0 +1,91 @@
+"""Everything that can go wrong, as a tree, and the one way to ask for an optional package.
+
+    GalnbError
+    ├── BadInput          a file, row or array that cannot be used; the rest can
+    │   └── BadWeights    weights that are not what their card says
+    ├── BandMismatch      images and model do not share their bands
+    ├── CannotDo          the model lacks the ability that was asked for
+    └── MissingPackage    an optional package is not installed
+
+Every message has three parts: what came, what was wanted, what to do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class GalnbError(Exception):
+    """The root: `except GalnbError` catches whatever galnb raises on purpose."""
+
+
+class BadInput(GalnbError, ValueError):
+    """An input that cannot be used.
+
+    Attributes
+    ----------
+    where : str
+        The path, with HDU or row where there is one.
+    reason : str
+        What came and what was wanted.
+    """
+
+    def __init__(self, where: object, reason: str):
+        super().__init__(f"{where}: {reason}")
+        self.where, self.reason = str(where), reason
+
+
+class BadWeights(BadInput):
+    """Weights or a card that are damaged, or do not belong together."""
+
+
+class BandMismatch(GalnbError, ValueError):
+    """Images have other bands than a model (or a selection) wants.
+
+    Attributes
+    ----------
+    have, want : tuple of str
+    """
+
+    def __init__(self, have: tuple[str, ...], want: tuple[str, ...], todo: str):
+        have, want = tuple(have), tuple(want)
+        super().__init__(
+            f"the images have {len(have)} bands ({', '.join(have)}), "
+            f"wanted are {len(want)} ({', '.join(want)}); {todo}"
+        )
+        self.have, self.want = have, want
+
+
+class CannotDo(GalnbError, TypeError):
+    """A model was asked for something that it does not define."""
+
+
+class MissingPackage(GalnbError, ImportError):
+    """An optional package is not installed; the message has the install line."""
+
+
+def need(module: str, *, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra of galnb brings it.
+
+    >>> need("json", extra="sim").loads("[1]")
+    [1]
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingPackage(
+            f"{module!r} is not installed and this needs it: pip install 'galnb[{extra}]'"
+        ) from error
+
+
+def one_of(name: str, value: object, options) -> None:
+    """Refuse a misspelt option, and name the nearest right one."""
+    import difflib
+
+    options = list(options)
+    if value in options:
+        return
+    near = difflib.get_close_matches(str(value), [str(option) for option in options], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, options))}{hint}")

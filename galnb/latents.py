@@ -1,0 +1,162 @@
+"""`Latents`: what a model makes of galaxies, with their names and columns, in memory and in Parquet."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from .errors import BadInput
+from .images import rows_of
+from .provenance import array_hash
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """The latent catalogue: one row of numbers a galaxy.
+
+    Parameters
+    ----------
+    id : array (n,) of int or str
+        Unique names.
+    z : ndarray (n, d)
+        Latents, converted to float32.
+    table : astropy Table, optional
+        Named columns, one row a galaxy, units kept (for example ra, dec, redshift, flux).
+    meta : dict, optional
+        Provenance as plain JSON values (model, weights' sha256, versions).
+
+    Raises
+    ------
+    BadInput
+        If lengths disagree or ids repeat.
+
+    Examples
+    --------
+    >>> latents = Latents(np.array([7, 8]), np.zeros((2, 50)), Table({"redshift": [0.1, 0.2]}))
+    >>> latents["redshift"][1].item(), latents[:1].z.shape
+    (0.2, (1, 50))
+    """
+
+    id: np.ndarray
+    z: np.ndarray
+    table: Table = field(default_factory=Table)
+    meta: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        z, ids = np.asarray(self.z, dtype=np.float32), np.asarray(self.id)
+        if z.ndim != 2:
+            raise BadInput("Latents", f"z has shape {z.shape}, wanted (n, d)")
+        if ids.dtype.kind not in "iuU":
+            ids = ids.astype(str)
+        table = self.table if isinstance(self.table, Table) else Table(self.table)
+        columns = len(table) if table.colnames else len(z)
+        if not len(ids) == len(z) == columns:
+            raise BadInput("Latents", f"{len(ids)} ids, {len(z)} latents, {columns} table rows")
+        if len(np.unique(ids)) != len(ids):
+            raise BadInput("Latents", "ids repeat, wanted unique names")
+        object.__setattr__(self, "id", ids)
+        object.__setattr__(self, "z", np.ascontiguousarray(z))
+        object.__setattr__(self, "table", table)
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.z.shape[1]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the table's columns."""
+        return tuple(self.table.colnames)
+
+    def __getitem__(self, key):
+        """A column by name, or Latents of some rows (slice, index array, mask)."""
+        if isinstance(key, str):
+            if key not in self.table.colnames:
+                have = ", ".join(self.columns) or "none"
+                raise KeyError(f"no column {key!r}; the columns are: {have}")
+            return np.asarray(self.table[key])
+        rows = np.atleast_1d(np.arange(len(self))[key])
+        table = self.table[rows] if self.table.colnames else Table()
+        return replace(self, id=self.id[rows], z=self.z[rows], table=table)
+
+    def rows_of(self, ids) -> np.ndarray:
+        """Row numbers (k,) of object ids, in their order; an unknown id raises KeyError."""
+        return rows_of(self.id, ids)
+
+    def select(self, ids) -> Latents:
+        """The Latents of object ids, in their order."""
+        return self[self.rows_of(ids)]
+
+    def hash(self) -> str:
+        """Hex digest of ids and latents."""
+        return array_hash(self.id, self.z)
+
+    def to_table(self) -> Table:
+        """One astropy Table: id, the named columns, and z as a vector column."""
+        table = Table({"id": self.id, **{name: self.table[name] for name in self.columns}})
+        table["z"] = self.z
+        table.meta = dict(self.meta)
+        return table
+
+    def write(self, path: str | Path) -> Path:
+        """Save as one Parquet file, atomically; units and provenance go into its metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = Path(path)
+        width = pa.list_(pa.float32(), self.latent_dim)
+        flat = pa.array(self.z.ravel())
+        fields = {"id": pa.array(self.id)}
+        fields |= {name: _arrow(self.table[name], name) for name in self.columns}
+        fields["z"] = pa.FixedSizeListArray.from_arrays(flat, type=width)
+        units = {n: str(self.table[n].unit) for n in self.columns if self.table[n].unit is not None}
+        described = json.dumps({"units": units, "meta": self.meta}).encode()
+        table = pa.table(fields).replace_schema_metadata({b"galnb": described})
+        unfinished = path.with_name(path.name + ".tmp")
+        pq.write_table(table, unfinished)
+        os.replace(unfinished, path)
+        return path
+
+    @classmethod
+    def read(cls, path: str | Path) -> Latents:
+        """Load a Parquet file that `write` made; BadInput if it is no such file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise BadInput(path, f"not readable as Parquet ({error}), wanted a file from Latents.write") from error
+        described = json.loads((table.schema.metadata or {}).get(b"galnb", b"null"))
+        if described is None or not {"id", "z"} <= set(table.column_names):
+            raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")
+        z = table["z"].combine_chunks()
+        columns = Table()
+        for name in table.column_names:
+            if name not in ("id", "z"):
+                columns[name] = _numpy(table[name])
+                if name in described["units"]:
+                    columns[name].unit = described["units"][name]
+        z = z.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
+        return cls(_numpy(table["id"]), z, columns, described["meta"])
+
+
+def _arrow(column, name: str):
+    import pyarrow as pa
+
+    values = np.asarray(column)
+    if values.ndim != 1:
+        raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, wanted one value a row")
+    return pa.array(values.tolist() if values.dtype.kind == "O" else values)
+
+
+def _numpy(column) -> np.ndarray:
+    values = column.to_numpy()
+    return values.astype(str) if values.dtype.kind == "O" else values
