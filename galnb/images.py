@@ -157,7 +157,8 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     >>> rows_of(np.array([30, 10, 20]), [10, 30])
     array([1, 0])
     """
-    ids = np.atleast_1d(np.asarray(ids, dtype=known.dtype))
+    # str, not known.dtype: that would cut a longer unknown name down to a known one
+    ids = np.atleast_1d(np.asarray(ids, dtype=str if known.dtype.kind == "U" else known.dtype))
     if not len(known):
         rows, good = np.zeros(len(ids), dtype=int), np.zeros(len(ids), dtype=bool)
     else:

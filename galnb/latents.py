@@ -94,6 +94,15 @@ class Latents:
         """The Latents of object ids, in their order."""
         return self[self.rows_of(ids)]
 
+    def to_holoviews(
+        self, plane="pca", *, color="count", width: int = 700, height: int = 600, dynamic=True, session=None
+    ):
+        """The map as a HoloViews element that composes with `*`, `+` and `.opts`; see `render.to_holoviews`."""
+        from .render import to_holoviews
+
+        options = {"width": width, "height": height, "dynamic": dynamic, "session": session}
+        return to_holoviews(self, plane, color=color, **options)
+
     def hash(self) -> str:
         """Hex digest of ids and latents."""
         return array_hash(self.id, self.z)
@@ -133,7 +142,9 @@ class Latents:
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowInvalid) as error:
-            raise BadInput(path, f"not readable as Parquet ({error}), wanted a file from Latents.write") from error
+            raise BadInput(
+                path, f"not readable as Parquet ({error}), wanted a file from Latents.write"
+            ) from error
         described = json.loads((table.schema.metadata or {}).get(b"galnb", b"null"))
         if described is None or not {"id", "z"} <= set(table.column_names):
             raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")

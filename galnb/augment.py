@@ -1,0 +1,21 @@
+"""Augmentation: other views of the same galaxies, and corruptions to be undone, repeatable from a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def dihedral(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each image (n, band, y, x) under one of the square's eight rotations and flips."""
+    which = rng.integers(0, 8, len(x))
+    out = torch.empty_like(x)
+    for k in range(8):
+        rows = torch.from_numpy(np.flatnonzero(which == k))
+        turned = torch.rot90(x[rows], k % 4, (2, 3))
+        out[rows] = turned.flip(3) if k >= 4 else turned
+    return out
+
+
+TRAINING = {"dihedral": dihedral}

@@ -1,0 +1,120 @@
+"""Images to latents and back: a model run over any number of galaxies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from astropy.table import Table, vstack
+
+from .images import Images
+from .latents import Latents
+from .models.base import Model
+from .provenance import versions
+from .sources.base import Source
+
+
+@torch.inference_mode()
+def encode(
+    galaxies: Images | Source,
+    model: Model,
+    *,
+    batch: int = 256,
+    skip_bad: bool = False,
+    progress: bool = False,
+) -> Latents:
+    """Latents of every galaxy, with its id, its columns and what made them.
+
+    Parameters
+    ----------
+    galaxies : Images or Source
+        In the bands and the size of the model (`images.crop`, `images.resize`).
+    batch : int
+        Galaxies a forward pass.
+    skip_bad : bool
+        Leave out what a Source cannot read (it goes on its quarantine list).
+
+    Returns
+    -------
+    Latents
+        z (n, latent_dim) in the model's units; ra and dec, in degrees, join the columns where known.
+
+    Raises
+    ------
+    CannotDo
+        If the model has no `encode`.
+    BandMismatch, BadInput
+        If images and model do not fit; see `Model.tensor`.
+
+    Examples
+    --------
+    >>> from galnb.models import PCA
+    >>> encode(Images(np.zeros((3, 1, 28, 28)), bands=("r",)), PCA(("r",), 28, 4)).z.shape
+    (3, 4)
+    """
+    from tqdm.auto import tqdm
+
+    model.demand("encode")
+    model.eval()
+    ids, latents, tables = [], [], []
+    with tqdm(total=len(galaxies), disable=not progress, unit="galaxy", desc="encoding") as bar:
+        for images in _batches(galaxies, batch, skip_bad):
+            latents.append(model.encode(_last(model.tensor(images))).float().cpu().numpy())
+            ids.append(images.id)
+            tables.append(_columns(images))
+            bar.update(len(images))
+    table = vstack(tables, metadata_conflicts="silent") if tables and tables[0].colnames else Table()
+    dim = model.config["latent_dim"]
+    meta = {"model": type(model).__name__, "config": model.config, "versions": versions()}
+    return Latents(
+        np.concatenate(ids) if ids else np.zeros(0, dtype=int),
+        np.concatenate(latents) if latents else np.zeros((0, dim)),
+        table,
+        meta,
+    )
+
+
+@torch.inference_mode()
+def decode(z: np.ndarray, model: Model, *, batch: int = 256) -> np.ndarray:
+    """Images (n, band, size, size), float32, of latents (n, latent_dim).
+
+    Raises CannotDo if the model has no `decode`, ValueError if latents have another dimension.
+    """
+    model.demand("decode")
+    z = np.atleast_2d(np.asarray(z, dtype=np.float32))
+    if z.shape[1] != model.config["latent_dim"]:
+        raise ValueError(f"latents have {z.shape[1]} numbers, the model wants {model.config['latent_dim']}")
+    model.eval()
+    parts = [
+        model.decode(torch.from_numpy(z[i : i + batch]).to(model.device)).cpu().numpy()
+        for i in range(0, len(z), batch)
+    ]
+    empty = np.zeros((0, len(model.bands), model.size, model.size), dtype=np.float32)
+    return np.ascontiguousarray(np.concatenate(parts or [empty]))
+
+
+def reconstruct(images: Images, model: Model, *, batch: int = 256) -> Images:
+    """The same galaxies after encoding and decoding."""
+    pixels = decode(encode(images, model, batch=batch).z, model, batch=batch)
+    return images[list(model.bands)].with_pixels(pixels)
+
+
+def _batches(galaxies: Images | Source, size: int, skip_bad: bool) -> Iterator[Images]:
+    if isinstance(galaxies, Source):
+        yield from galaxies.batches(size, skip_bad=skip_bad)
+    else:
+        yield from (galaxies[start : start + size] for start in range(0, len(galaxies), size))
+
+
+def _columns(images: Images) -> Table:
+    table = images.table.copy()
+    for name in ("ra", "dec"):
+        if getattr(images, name) is not None and name not in table.colnames:
+            table[name] = getattr(images, name)
+            table[name].unit = "deg"
+    return table
+
+
+def _last(x: torch.Tensor) -> torch.Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

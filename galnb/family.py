@@ -1,0 +1,39 @@
+"""An open family of classes: a list of names and places, each loaded on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from .errors import one_of
+
+
+class Family:
+    """Members by public name ("ae") and by class name (`AE`), imported when first asked for.
+
+    Parameters
+    ----------
+    kind : str
+        What a member is called in errors ("model").
+    members : mapping of str to "package.module:Class"
+    """
+
+    def __init__(self, kind: str, members: Mapping[str, str]):
+        self.kind, self.members = kind, members
+
+    def member(self, name: str) -> type:
+        """The class of a public name; ValueError naming the nearest one if it is misspelt."""
+        one_of(self.kind, name, self.members)
+        module, _, attribute = self.members[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+    def load(self, name: str, **options):
+        """An instance by public name."""
+        return self.member(name)(**options)
+
+    def attribute(self, attribute: str) -> type:
+        """The module-level `__getattr__` of a family's package."""
+        for name, place in self.members.items():
+            if place.endswith(f":{attribute}"):
+                return self.member(name)
+        raise AttributeError(f"no {self.kind} is called {attribute!r}")

@@ -1,0 +1,114 @@
+"""A recipe: one TOML file from data to shipped weights, the same for everyone who runs it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import metrics, models, sources, weights
+from .encode import reconstruct
+from .errors import BadInput, one_of
+from .images import Images
+from .models.base import Model
+from .provenance import array_hash, held_out
+from .train import Settings, fit
+
+TABLES = {
+    "data": {"source", "crop", "held_out"},
+    "model": {"kind"},
+    "train": {field.name for field in fields(Settings)},
+}
+
+
+def read(path: str | Path) -> dict:
+    """A recipe as a dict, checked: tables [data], [model] and [train], and a name.
+
+    Raises BadInput, naming the file, if it is not TOML, a table is missing or a training option is
+    misspelt.
+    """
+    path = Path(path)
+    try:
+        recipe = tomllib.loads(path.read_text())
+        for name in ("name", "data", "model", "train"):
+            recipe[name]
+        one_of("model", recipe["model"].get("kind"), models.MEMBERS)
+        one_of("source", recipe["data"].get("source"), sources.MEMBERS)
+        for option in recipe["train"]:
+            one_of("train option", option, sorted(TABLES["train"]))
+    except KeyError as error:
+        raise BadInput(path, f"no {error} in the recipe, wanted name, [data], [model] and [train]") from error
+    except (OSError, ValueError) as error:
+        raise BadInput(path, str(error)) from error
+    return recipe
+
+
+def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
+    """The recipe's galaxies, cropped, and the mask (n,) of the held-out ones."""
+    options = {k: v for k, v in recipe["data"].items() if k not in TABLES["data"]}
+    if "path" in options:
+        options["path"] = Path(folder) / options["path"]
+    images = sources.load(recipe["data"]["source"], **_tuples(options)).read(skip_bad=True)
+    if "crop" in recipe["data"]:
+        images = images.crop(recipe["data"]["crop"])
+    return images, held_out(images.id, share=recipe["data"].get("held_out", 0.2))
+
+
+def build(recipe: dict) -> Model:
+    """The recipe's model with its seeded random weights."""
+    options = {k: v for k, v in recipe["model"].items() if k != "kind"}
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe["train"].get("seed", 0))
+        return models.load(recipe["model"]["kind"], **_tuples(options))
+
+
+def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", progress: bool = True) -> Path:
+    """Train a recipe to the end, resuming where it stopped, and save weights with their card.
+
+    Parameters
+    ----------
+    path : path of a recipe (.toml)
+    out : folder
+        Gets NAME.checkpoint while training, NAME.safetensors and NAME.json at the end.
+
+    Returns
+    -------
+    Path
+        Of the weights. The card has data, credit, seed, steps and held-out scores.
+    """
+    path, out = Path(path), Path(out)
+    recipe = read(path)
+    images, mask = load_data(recipe, path.parent)
+    model = build(recipe)
+    images = images[list(model.bands)]
+    settings = Settings(**_tuples(recipe["train"]))
+    history = fit(
+        model,
+        images[~mask].pixels,
+        held_out=images[mask].pixels,
+        settings=settings,
+        checkpoint=out / f"{recipe['name']}.checkpoint",
+        device=device,
+        progress=progress,
+    )
+    steps = history[-1].step if history else 0
+    card = {
+        "recipe": recipe,
+        "credit": recipe.get("credit", ""),
+        "seed": settings.seed,
+        "steps": steps,
+        "n_train": int((~mask).sum()),
+        "n_held_out": int(mask.sum()),
+        "data_sha256": array_hash(images.pixels),
+        "compression": metrics.ratios((len(model.bands), model.size, model.size), model.config["latent_dim"]),
+    }
+    saved = weights.save(model, out / recipe["name"], card=card, half=True)
+    scores = metrics.fidelity(images[mask], reconstruct(images[mask], weights.load(saved)))
+    return weights.save(model, saved, card=card | {"held_out": scores}, half=True)
+
+
+def _tuples(options: dict) -> dict:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}

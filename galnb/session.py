@@ -1,0 +1,394 @@
+"""`Session`: what a person is looking at and has chosen, behind one lock, with undo, redo, save and replay."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import BadInput, one_of
+from .latents import Latents
+from .reduce import KINDS, Plane
+from .store import Store
+
+MODES = ("replace", "add", "subtract")
+UNDO_DEPTH = 200
+PADDING = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that undo takes back; arrays in it are never written to."""
+
+    plane: str | tuple[str, str]
+    rows: np.ndarray
+    polygon: np.ndarray | None = None
+    color: str = "count"
+    picked: int | None = None
+    spot: tuple[float, float] | None = None
+
+    def changed(self, other: State) -> set[str]:
+        """Names of the fields that differ, as `on_change` tells them."""
+        names = {"plane": "plane", "rows": "selection", "polygon": "polygon"}
+        names |= {"color": "color", "picked": "picked", "spot": "spot"}
+        mine = vars(self)
+        return {name for field, name in names.items() if not _same(mine[field], getattr(other, field))}
+
+
+class Session:
+    """View, selection, color and pick over a latent catalogue.
+
+    Parameters
+    ----------
+    latents : Latents
+    plane : "pca", "umap" or a pair of column names, optional
+        What the map's axes are; PCA where not given.
+    seed : int
+        For UMAP.
+
+    Attributes
+    ----------
+    latents : Latents
+    lock : threading.RLock
+        Guards everything here; hold it to read several attributes of one moment.
+
+    Examples
+    --------
+    >>> from galnb.latents import Latents
+    >>> session = Session(Latents(np.arange(4), np.eye(4)[:, :3]))
+    >>> session.select_ids([2, 3])
+    >>> session.undo()
+    >>> session.selection, session.can_redo
+    ((), True)
+    """
+
+    def __init__(self, latents: Latents, *, plane=None, seed: int = 0):
+        self.latents, self.seed, self.lock = latents, seed, threading.RLock()
+        self._planes: dict[object, tuple[Plane, Store]] = {}
+        self._views: dict[object, tuple[float, float, float, float]] = {}
+        self._past: list[State] = []
+        self._future: list[tuple[State, dict]] = []
+        self._log: list[dict] = []
+        self._callbacks: list[Callable[[set[str]], None]] = []
+        self._state = State(self._plane_key(plane or "pca"), np.zeros(0, dtype=np.intp))
+        self._start = self._state.plane
+        self._open(self._state.plane)
+
+    # what there is to see
+
+    @property
+    def plane(self) -> str | tuple[str, str]:
+        """Which plane: "pca", "umap" or two column names."""
+        return self._state.plane
+
+    @property
+    def store(self) -> Store:
+        """The plane's points."""
+        return self._open(self._state.plane)[1]
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Labels of x and y, with units."""
+        return self._open(self._state.plane)[0].axes
+
+    @property
+    def color(self) -> str:
+        """What the map is colored by: "count" or a column."""
+        return self._state.color
+
+    @property
+    def selected_rows(self) -> np.ndarray:
+        """Rows (k,) of the selected galaxies; do not write to it."""
+        return self._state.rows
+
+    @property
+    def selection(self) -> tuple:
+        """Ids of the selected galaxies."""
+        return tuple(self.latents.id[self._state.rows].tolist())
+
+    @property
+    def polygon(self) -> np.ndarray | None:
+        """Corners (k, 2) of the last lasso or box in this plane, or None."""
+        return self._state.polygon
+
+    @property
+    def picked(self):
+        """Id of the galaxy that was clicked, or None."""
+        return None if self._state.picked is None else self.latents.id[self._state.picked].item()
+
+    @property
+    def spot(self) -> tuple[float, float] | None:
+        """The empty place (x, y) that was clicked, or None."""
+        return self._state.spot
+
+    @property
+    def view(self) -> tuple[float, float, float, float]:
+        """What is looked at: (x0, x1, y0, y1)."""
+        with self.lock:
+            return self._views.get(self._state.plane) or self.home()
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._future)
+
+    def projection(self, name=None) -> Plane:
+        """A plane by name ("pca", "umap", a pair of columns), the current one where not given; made once."""
+        with self.lock:
+            return self._open(self._plane_key(self.plane if name is None else name))[0]
+
+    def selected(self) -> Latents:
+        """The selected galaxies."""
+        return self.latents[self._state.rows]
+
+    def home(self, width: int = 1, height: int = 1) -> tuple[float, float, float, float]:
+        """The view of all points with a margin of 5 %; x and y equally scaled on width x height for PCA and UMAP."""
+        with self.lock:
+            x0, x1, y0, y1 = self.store.bounds
+            wide, high = (x1 - x0) * (1 + 2 * PADDING), (y1 - y0) * (1 + 2 * PADDING)
+            if isinstance(self.plane, str):
+                unit = max(wide / width, high / height)
+                wide, high = unit * width, unit * height
+            x, y = (x0 + x1) / 2, (y0 + y1) / 2
+            return x - wide / 2, x + wide / 2, y - high / 2, y + high / 2
+
+    def colored(self, color: str) -> Store:
+        """The plane's points with one of the catalogue's columns in store order."""
+        with self.lock:
+            if color in self.latents.columns and color not in self.store.columns:
+                self.store.add(color, self.latents.table[color])
+            return self.store
+
+    def frame(self, width: int, height: int, *, view=None, **options):
+        """The map as a `render.Frame` of width x height px; options as `render.render`."""
+        from .render import render
+
+        with self.lock:
+            color = options.pop("color", self.color)
+            store = self.colored(color)
+            rows = self._state.rows if len(self._state.rows) else None
+            return render(
+                store, view or self.view, width, height, **{"color": color, "selected": rows, **options}
+            )
+
+    # commands
+
+    def set_view(self, view) -> None:
+        """Look elsewhere: (x0, x1, y0, y1). Not undone by `undo`."""
+        from .render import check_view
+
+        with self.lock:
+            changed = self._views.get(self.plane) != check_view(view)
+            self._views[self.plane] = check_view(view)
+        self._tell({"view"} if changed else set())
+
+    def select_polygon(self, polygon, mode: str = "replace") -> None:
+        """Select what is inside a polygon (k, 2) in data coordinates: mode "replace", "add" or "subtract"."""
+        one_of("mode", mode, MODES)
+        polygon = np.array(polygon, dtype=np.float64)
+        with self.lock:
+            rows = _combine(self._state.rows, self.store.lasso(polygon), mode)
+            command = {"do": "select_polygon", "polygon": polygon.tolist(), "mode": mode}
+            changed = self._commit(command, rows=rows, polygon=polygon)
+        self._tell(changed)
+
+    def select_box(self, x0: float, x1: float, y0: float, y1: float, mode: str = "replace") -> None:
+        """Select what is inside a box."""
+        self.select_polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], mode)
+
+    def select_ids(self, ids, mode: str = "replace") -> None:
+        """Select by object id, in the order given; an unknown id raises KeyError."""
+        one_of("mode", mode, MODES)
+        with self.lock:
+            ids = np.asarray(ids, dtype=self.latents.id.dtype if len(ids) == 0 else None)
+            rows = _combine(self._state.rows, self.latents.rows_of(ids), mode)
+            command = {"do": "select_ids", "ids": ids.tolist(), "mode": mode}
+            changed = self._commit(command, rows=rows, polygon=None)
+        self._tell(changed)
+
+    def clear(self) -> None:
+        """Select nothing, pick nothing."""
+        with self.lock:
+            nothing = np.zeros(0, dtype=np.intp)
+            changed = self._commit({"do": "clear"}, rows=nothing, polygon=None, picked=None, spot=None)
+        self._tell(changed)
+
+    def pick(self, x: float, y: float, rx: float, ry: float):
+        """Pick the galaxy nearest to (x, y) within radii rx, ry and return its id; else mark the empty spot: None."""
+        x, y, rx, ry = (float(v) for v in (x, y, rx, ry))
+        if not np.isfinite((x, y, rx, ry)).all():
+            raise ValueError(f"the click is at {(x, y, rx, ry)}, wanted finite numbers; click in the map")
+        with self.lock:
+            row = self.store.nearest(x, y, rx, ry)
+            command = {"do": "pick", "x": x, "y": y, "rx": rx, "ry": ry}
+            changed = self._commit(command, picked=row, spot=(x, y) if row is None else None)
+            picked = self.picked
+        self._tell(changed)
+        return picked
+
+    def color_by(self, name: str) -> None:
+        """Color the map by "count" or a column."""
+        one_of("color", name, ("count", *self.latents.columns))
+        with self.lock:
+            changed = self._commit({"do": "color_by", "name": name}, color=name)
+        self._tell(changed)
+
+    def use_plane(self, name) -> None:
+        """Draw the map in another plane; the selection stays, its outline and an empty spot do not."""
+        key = self._plane_key(name)
+        with self.lock:
+            self._open(key)
+            command = {"do": "use_plane", "name": key}
+            moved = {} if key == self.plane else {"polygon": None, "spot": None}
+            changed = self._commit(command, plane=key, **moved)
+        self._tell(changed)
+
+    def undo(self) -> None:
+        """Take the last command back; nothing happens when there is none."""
+        with self.lock:
+            if not self._past:
+                return
+            self._future.append((self._state, self._log.pop()))
+            changed = self._become(self._past.pop())
+        self._tell(changed)
+
+    def redo(self) -> None:
+        """Do again what `undo` took back."""
+        with self.lock:
+            if not self._future:
+                return
+            state, command = self._future.pop()
+            self._past.append(self._state)
+            self._log.append(command)
+            changed = self._become(state)
+        self._tell(changed)
+
+    def on_change(self, callback: Callable[[set[str]], None]) -> Callable[[], None]:
+        """Call back after every change with the names of what changed; returns a function that ends it.
+
+        Names: view, selection, polygon, color, plane, picked, spot. Called without the lock.
+        """
+        self._callbacks.append(callback)
+        return lambda: callback in self._callbacks and self._callbacks.remove(callback)
+
+    # on disk
+
+    def save(self, path: str | Path) -> Path:
+        """Save the commands and views as JSON, atomically."""
+        with self.lock:
+            document = {
+                "galnb": "session", "latents": self.latents.hash(), "seed": self.seed, "plane": self._start,
+                "log": self._log, "undone": [command for _, command in self._future],
+                "views": [[key, view] for key, view in self._views.items()],
+            }  # fmt: skip
+        path = Path(path)
+        unfinished = path.with_name(path.name + ".tmp")
+        unfinished.write_text(json.dumps(document, indent=1))
+        os.replace(unfinished, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, latents: Latents) -> Session:
+        """The session that `save` wrote, by doing its commands again; BadInput when it belongs to other latents."""
+        try:
+            document = json.loads(Path(path).read_text())
+            if document["galnb"] != "session":
+                raise KeyError("galnb")
+            log, undone, views = document["log"], document["undone"], document["views"]
+            known, start, seed = (document["latents"], document["plane"], document["seed"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(path, f"not readable ({error!r}), wanted a file from Session.save") from error
+        if known != latents.hash():
+            raise BadInput(path, "made with other latents; load those, or start a new session")
+        commands = ("select_polygon", "select_ids", "clear", "pick", "color_by", "use_plane")
+        try:
+            session = cls(latents, plane=start, seed=seed)
+            for command in [*log, *reversed(undone)]:
+                one_of("command", command["do"], commands)
+                getattr(session, command["do"])(**{k: v for k, v in command.items() if k != "do"})
+            for _ in undone:
+                session.undo()
+            for key, view in views:
+                from .render import check_view
+
+                session._views[session._plane_key(key)] = check_view(view)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(
+                path, f"a command cannot be done again ({error}), wanted a file from Session.save"
+            ) from error
+        return session
+
+    # inside
+
+    def _plane_key(self, name) -> str | tuple[str, str]:
+        if isinstance(name, str):
+            one_of("plane", name, KINDS)
+            return name
+        pair = tuple(name)
+        if len(pair) != 2:
+            raise ValueError(f"plane={name!r}, wanted 'pca', 'umap' or two column names")
+        for column in pair:
+            one_of("plane", column, self.latents.columns)
+        return pair
+
+    def _open(self, key) -> tuple[Plane, Store]:
+        with self.lock:
+            if key not in self._planes:
+                if isinstance(key, str):
+                    plane = Plane(self.latents.z, key, seed=self.seed)
+                else:
+                    columns = [self.latents.table[name] for name in key]
+                    xy = np.stack(
+                        [np.ma.filled(np.ma.asarray(c).astype(np.float32), np.nan) for c in columns], 1
+                    )
+                    plane = Plane(
+                        self.latents.z, xy=xy, axes=[_label(c, n) for c, n in zip(columns, key, strict=True)]
+                    )
+                self._planes[key] = plane, Store.build(*plane.xy.T)
+            return self._planes[key]
+
+    def _commit(self, command: dict, **fields) -> set[str]:
+        state = replace(self._state, **fields)
+        if not state.changed(self._state):
+            return set()
+        self._past.append(self._state)
+        self._log.append(command)
+        self._future.clear()
+        del self._past[:-UNDO_DEPTH]
+        return self._become(state)
+
+    def _become(self, state: State) -> set[str]:
+        changed = state.changed(self._state)
+        self._state = state
+        return changed | ({"view"} if "plane" in changed else set())
+
+    def _tell(self, changed: set[str]) -> None:
+        if changed:
+            for callback in list(self._callbacks):
+                callback(set(changed))
+
+
+def _same(a, b) -> bool:
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) else type(a) is type(b) and a == b
+
+
+def _label(column, name: str) -> str:
+    unit = getattr(column, "unit", None)
+    return f"{name} [{unit}]" if unit is not None and str(unit) else name
+
+
+def _combine(old: np.ndarray, new: np.ndarray, mode: str) -> np.ndarray:
+    """Rows without repeats; old ones keep their order, new ones follow in theirs."""
+    if mode == "subtract":
+        return old[~np.isin(old, new)]
+    rows = new if mode == "replace" else np.concatenate([old, new])
+    first = np.unique(rows, return_index=True)[1]
+    return rows[np.sort(first)]

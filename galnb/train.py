@@ -1,0 +1,289 @@
+"""Training as a generator of steps, which can stop at any step and resume bit-identically."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import augment
+from .errors import BadInput, BadWeights, one_of
+from .models.base import Model
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; every field may be set in a recipe's [train] table.
+
+    One cycle: the learning rate warms up for `warm_up` steps, then falls as a cosine to 2 %.
+    `average` is the decay of the averaged weights that are evaluated and kept (Polyak 1992).
+    `patience` epochs without a better held-out loss end the training; 0 never does.
+    """
+
+    epochs: int = 40
+    batch: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    warm_up: int = 200
+    average: float = 0.999
+    augment: tuple[str, ...] = ("dihedral",)
+    patience: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step did: the terms of its loss, and at an epoch's end the held-out loss."""
+
+    step: int
+    epoch: int
+    steps: int
+    terms: dict[str, float]
+    held_out: float | None = None
+    done: bool = False
+
+
+def train(
+    model: Model,
+    images: np.ndarray,
+    *,
+    held_out: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    settings: Settings = Settings(),
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+) -> Iterator[Step]:
+    """Train `model` in place, one step at each `next`.
+
+    All randomness of step k derives from (seed, k) alone, so a run that was stopped, after any
+    step, goes on from its checkpoint to the same bits as one that was not (same machine, same
+    number of threads).
+
+    Parameters
+    ----------
+    images : ndarray (n, band, y, x)
+        Training images: float32 in 0 to 1, or uint8 that stands for 0 to 1 (a quarter of the memory).
+    held_out : ndarray (m, band, y, x), optional
+        Images on which each epoch's averaged weights are judged; the best are kept.
+    labels : ndarray (n, ...), optional
+        Conditions or classes, handed to `loss` as y.
+    checkpoint : path, optional
+        Written atomically after every epoch and when the generator is closed; resumed from if there.
+
+    Yields
+    ------
+    Step
+        After the last, `model` holds the kept weights in evaluation mode.
+
+    Raises
+    ------
+    BadWeights
+        If the checkpoint is damaged or belongs to another model or other settings.
+    """
+    for name in settings.augment:
+        one_of("augment", name, augment.TRAINING)
+    run = _Run(model.to(device, memory_format=torch.channels_last), settings, len(images))
+    if checkpoint is not None and Path(checkpoint).exists():
+        run.restore(Path(checkpoint))
+    elif run.step == 0:
+        model.warm_start(_Batches(images, 512, device))
+        run.begin()
+    try:
+        if run.finished:  # a model without parameters to train, or a run that ended before
+            score = run.judge(held_out, device) if run.step == 0 else run.best
+            yield Step(run.step, run.epoch, run.steps, {}, score, True)
+        while not run.finished:
+            terms = run.advance(images, labels, device)
+            score = None
+            if run.step % run.steps_an_epoch == 0 or run.step == run.steps:
+                score = run.judge(held_out, device)
+                if checkpoint is not None:
+                    run.store(Path(checkpoint))
+            yield Step(run.step, run.epoch, run.steps, terms, score, run.finished)
+    finally:
+        if checkpoint is not None and run.begun:
+            run.store(Path(checkpoint))
+        if run.finished:
+            run.keep_best()
+    model.eval()
+
+
+def fit(model: Model, images: np.ndarray, *, progress: bool = True, **options) -> list[Step]:
+    """Train to the end with a progress bar; returns each epoch's last step. Arguments as `train`."""
+    from tqdm.auto import tqdm
+
+    history = []
+    with tqdm(disable=not progress, unit="step") as bar:
+        for step in train(model, images, **options):
+            bar.total, bar.n = step.steps, step.step
+            if step.held_out is not None:
+                history.append(step)
+                bar.set_postfix(epoch=step.epoch, held_out=f"{step.held_out:.3e}")
+            bar.update(0)
+    return history
+
+
+class _Batches:
+    """Images as batches of float tensors, iterated anew each time."""
+
+    def __init__(self, images: np.ndarray, size: int, device: str):
+        self.images, self.size, self.device = images, size, device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.images), self.size):
+            yield as_tensor(self.images[start : start + self.size], self.device)
+
+
+def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
+    """(n, band, y, x) in 0 to 1 as a float32 tensor, channels last; uint8 is divided by 255."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    x = x.float() / 255 if images.dtype == np.uint8 else x.float()
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class _Run:
+    """The state of a training run: what a checkpoint holds, and the step that changes it."""
+
+    def __init__(self, model: Model, settings: Settings, n: int):
+        if n < 2:
+            raise BadInput("train", f"{n} images came, wanted at least 2")
+        self.model, self.settings, self.n = model, settings, n
+        self.step, self.best, self.stale, self.begun = 0, math.inf, 0, False
+        self.batch = min(settings.batch, n)
+        self.steps_an_epoch = n // self.batch
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        self.steps = settings.epochs * self.steps_an_epoch if trainable else 0
+        self.optimizer = torch.optim.AdamW(
+            trainable or [torch.zeros(1)],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=settings.weight_decay,
+        )
+
+    def begin(self) -> None:
+        """Averaged and best weights start as the model's own."""
+        self.averaged = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.kept = {k: v.clone() for k, v in self.averaged.items()}
+        self.begun = True
+
+    @property
+    def epoch(self) -> int:
+        return -(-self.step // self.steps_an_epoch)
+
+    @property
+    def finished(self) -> bool:
+        patience = self.settings.patience
+        return self.step >= self.steps or (patience > 0 and self.stale >= patience)
+
+    def advance(self, images: np.ndarray, labels: np.ndarray | None, device: str) -> dict[str, float]:
+        settings, step = self.settings, self.step
+        epoch, place = divmod(step, self.steps_an_epoch)
+        order = np.random.default_rng([settings.seed, 1, epoch]).permutation(self.n)
+        rows = np.sort(order[place * self.batch : (place + 1) * self.batch])
+        rng = np.random.default_rng([settings.seed, 2, step])
+        x = as_tensor(images[rows], device)
+        for name in settings.augment:
+            x = augment.TRAINING[name](x, rng)
+        y = None if labels is None else torch.from_numpy(labels[rows]).to(device)
+        rise = min(1.0, (step + 1) / settings.warm_up) if settings.warm_up else 1.0
+        fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * rise * fall
+        self.model.train()
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**62)))
+            x = x.contiguous(memory_format=torch.channels_last)
+            terms = self.model.update(x, y, self.optimizer, clip=settings.clip)
+        self.step += 1
+        self._average()
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _average(self) -> None:
+        # Early on the decay is small, so that the first weights are forgotten (as in TensorFlow's).
+        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.averaged[name].lerp_(value.detach(), 1 - decay)
+            else:
+                self.averaged[name].copy_(value)
+
+    @torch.no_grad()
+    def judge(self, held_out: np.ndarray | None, device: str) -> float:
+        """The averaged weights' loss on held-out images; they are kept if it is the best so far."""
+        own = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.averaged)
+        self.model.eval()
+        score = math.nan
+        if held_out is not None:
+            with torch.random.fork_rng():
+                torch.manual_seed(self.settings.seed)
+                losses = [
+                    (float(self.model.loss(x)["loss"]), len(x)) for x in _Batches(held_out, 256, device)
+                ]
+            score = sum(loss * n for loss, n in losses) / len(held_out)
+        self.model.load_state_dict(own)
+        if held_out is None or score < self.best:
+            self.best, self.stale = score, 0
+            self.kept = {k: v.clone() for k, v in self.averaged.items()}
+        else:
+            self.stale += 1
+        return score
+
+    def keep_best(self) -> None:
+        self.model.load_state_dict(self.kept)
+        self.model.eval()
+
+    def store(self, path: Path) -> None:
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged/{k}": v for k, v in self.averaged.items()}
+        tensors |= {f"kept/{k}": v for k, v in self.kept.items()}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        counters = {"step": self.step, "best": self.best, "stale": self.stale}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        save_file(tensors, unfinished, metadata={"run": json.dumps(counters), "of": self._identity()})
+        os.replace(unfinished, path)
+
+    def _identity(self) -> str:
+        config = {"class": type(self.model).__name__, **self.model.config}
+        return json.dumps([config, asdict(self.settings), self.n], sort_keys=True)
+
+    def restore(self, path: Path) -> None:
+        try:
+            with safe_open(path, framework="pt") as file:
+                described = file.metadata()
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        except Exception as error:  # safetensors raises its own type, OSError or a Rust panic's
+            raise BadWeights(
+                path, f"not readable as a checkpoint ({error}); delete it to start anew"
+            ) from error
+        if described is None or described.get("of") != self._identity():
+            raise BadWeights(
+                path, "it is of another model, other settings or other data; choose another path"
+            )
+        part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")}  # noqa: E731
+        device = self.model.device
+        self.model.load_state_dict(part("model"))
+        self.averaged = {k: v.to(device) for k, v in part("averaged").items()}
+        self.kept = {k: v.to(device) for k, v in part("kept").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("optimizer").items():
+            index, _, key = name.partition("/")
+            state.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        counters = json.loads(described["run"])
+        self.step, self.best, self.stale = counters["step"], counters["best"], counters["stale"]
+        self.begun = True

@@ -1,0 +1,113 @@
+"""Weights with a card: safetensors that are checked before they are believed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from . import models
+from .errors import BadWeights, one_of
+from .models.base import Model
+from .provenance import sha256, versions
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def names() -> list[str]:
+    """The weights that are shipped with galnb."""
+    return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
+
+
+def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool = False) -> Path:
+    """Write `path` (.safetensors) and its card beside it (.json), each atomically.
+
+    Parameters
+    ----------
+    card : dict, optional
+        Further plain JSON values: data, credit, seed, steps, held-out scores.
+    half : bool
+        Store floating-point tensors as float16; `load` gives float32 again.
+    """
+    path = Path(path).with_suffix(".safetensors")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if half:
+        tensors = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
+    unfinished = path.with_suffix(".tmp")
+    save_file(tensors, unfinished)
+    kind = next(n for n, place in models.MEMBERS.items() if place.endswith(f":{type(model).__name__}"))
+    described = {
+        "name": path.stem,
+        "model": kind,
+        "config": model.config,
+        "sha256": sha256(unfinished),
+        "bytes": unfinished.stat().st_size,
+        "versions": versions(("galnb", "torch")),
+        **(card or {}),
+    }
+    os.replace(unfinished, path)
+    unfinished.write_text(json.dumps(described, indent=2) + "\n")
+    os.replace(unfinished, path.with_suffix(".json"))
+    return path
+
+
+def card(name: str | Path) -> dict:
+    """The card of shipped weights, by name, or of a .safetensors file, by path."""
+    path = _locate(name).with_suffix(".json")
+    try:
+        described = json.loads(path.read_text())
+        described["model"], described["config"], described["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadWeights(path, f"no readable card ({error!r}), wanted model, config and sha256") from error
+    return described
+
+
+def load(name: str | Path, *, device: str = "cpu") -> Model:
+    """A trained model, in evaluation mode, from shipped weights by name or from a file by path.
+
+    Raises
+    ------
+    BadWeights
+        If the file is truncated, has any other byte than its card's sha256 says, or holds tensors
+        of other names or shapes than its model.
+
+    Examples
+    --------
+    >>> load("ae50-sdss").config["latent_dim"]
+    50
+    """
+    path, described = _locate(name), card(name)
+    if not path.exists():
+        raise BadWeights(path, "the card is there, the weights are not; copy both files")
+    if (found := sha256(path)) != described["sha256"]:
+        raise BadWeights(
+            path, f"sha256 {found[:12]}, its card says {described['sha256'][:12]}; copy it again"
+        )
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadWeights(path, f"not readable as safetensors ({error})") from error
+    config = {k: tuple(v) if isinstance(v, list) else v for k, v in described["config"].items()}
+    one_of("model", described["model"], models.MEMBERS)
+    model = models.load(described["model"], **config)
+    tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise BadWeights(path, f"tensors do not fit the model of the card: {reason}") from error
+    return model.eval().to(device)
+
+
+def _locate(name: str | Path) -> Path:
+    if isinstance(name, str) and name in names():
+        return ASSETS / f"{name}.safetensors"
+    path = Path(name)
+    if path.suffix != ".safetensors" and not path.exists():
+        one_of("weights", name, names())
+    return path.with_suffix(".safetensors")

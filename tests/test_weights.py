@@ -1,0 +1,81 @@
+import json
+
+import pytest
+import torch
+
+from galnb import weights
+from galnb.errors import BadWeights
+from galnb.models import PCA
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = PCA(("r",), 28, 3)
+    model.fit([torch.rand(20, 1, 28, 28)])
+    return weights.save(model, tmp_path / "toy", card={"credit": "nobody"})
+
+
+def test_the_card_says_what_was_given_and_what_it_is(saved):
+    card = weights.card(saved)
+    assert card["credit"] == "nobody" and card["model"] == "pca" and card["config"]["latent_dim"] == 3
+
+
+@pytest.mark.parametrize("place", [0, 9, 200, -1])
+def test_a_flipped_byte_is_found(saved, place):
+    data = bytearray(saved.read_bytes())
+    data[place] ^= 1
+    saved.write_bytes(data)
+    with pytest.raises(BadWeights, match="sha256"):
+        weights.load(saved)
+
+
+def test_a_truncated_file_is_found(saved):
+    saved.write_bytes(saved.read_bytes()[:-5])
+    with pytest.raises(BadWeights, match="sha256"):
+        weights.load(saved)
+
+
+def test_a_truncated_file_with_a_matching_card_is_found(saved):
+    saved.write_bytes(saved.read_bytes()[:-5])
+    change_card(saved, sha256=weights.sha256(saved))
+    with pytest.raises(BadWeights, match="not readable"):
+        weights.load(saved)
+
+
+def test_a_wrong_shape_is_found(saved):
+    config = weights.card(saved)["config"]
+    change_card(saved, config=config | {"latent_dim": 4})
+    with pytest.raises(BadWeights, match="do not fit"):
+        weights.load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"model": "pca"}'])
+def test_a_card_that_is_none_is_found(saved, text):
+    saved.with_suffix(".json").write_text(text)
+    with pytest.raises(BadWeights, match="card"):
+        weights.load(saved)
+
+
+def test_a_misspelt_name_names_the_right_one():
+    if not weights.names():
+        pytest.skip("no weights are shipped yet")
+    name = weights.names()[0]
+    with pytest.raises(ValueError, match=name):
+        weights.load(name[:-1])
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_shipped_weights_load_and_are_small(name):
+    card = weights.card(name)
+    assert list(weights.load(name).config) == list(card["config"])
+    assert card["bytes"] < 4_000_000 and card["credit"] and card["held_out"]["mse"] > 0
+
+
+def test_all_shipped_weights_together_stay_under_25_mb():
+    assert sum(weights.card(name)["bytes"] for name in weights.names()) < 25_000_000
+
+
+def change_card(path, **values):
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | values))
