@@ -13,7 +13,8 @@ def test_pca_is_that_of_scikit_learn_with_the_largest_loading_positive():
     xy = project(z)
     np.testing.assert_allclose(abs(xy), abs(wanted.transform(z)), atol=1e-4)
     np.testing.assert_allclose(Plane(z).explained, wanted.explained_variance_ratio_, rtol=1e-5)
-    assert np.corrcoef(xy[:, 0], z[:, 0])[0, 1] > 0 and np.array_equal(project(-(-z)), xy)
+    assert np.corrcoef(xy[:, 0], z[:, 0])[0, 1] > 0
+    assert np.array_equal(project(z.copy()), xy)
 
 
 def test_inverse_of_pca_places_the_same_spot_near_local_galaxies():

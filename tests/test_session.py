@@ -131,9 +131,15 @@ def test_callbacks_hear_what_changed_without_the_lock(session):
     heard = []
 
     def listen(names):
-        other = threading.Thread(target=lambda: heard.append((names, session.lock.acquire(timeout=5))))
-        other.start()
-        other.join()
+        def other():
+            free = session.lock.acquire(timeout=5)
+            heard.append((names, free))
+            if free:
+                session.lock.release()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
 
     stop = session.on_change(listen)
     session.select_polygon(TRIANGLE)

@@ -1,0 +1,43 @@
+# make lab   set everything up and open JupyterLab on the notebooks
+# make demo  the same without a browser: leaves a report in demo/
+# make test  set everything up and run all tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+
+.PHONY: lab demo test clean chromium
+
+lab: .venv/user
+	$(BIN)/galnb lab
+
+demo: .venv/user
+	$(BIN)/galnb demo
+
+test: .venv/dev chromium
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# A machine with its own wheel folder has torch for the CPU there; elsewhere uv knows where to find it.
+.venv/user: .venv/bin/uv pyproject.toml constraints.txt
+	$(if $(PIP_FIND_LINKS),,$(UV) --torch-backend cpu --editable '.[sim,umap]' ||) $(UV) --editable '.[sim,umap]'
+	touch $@
+
+.venv/dev: .venv/user
+	$(UV) --editable '.[dev]'
+	touch $@
+
+# A browser for the browser tests: only as root or in CI, never with sudo; without one they skip and say so.
+chromium:
+	@command -v chromium >/dev/null || { \
+	  if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; }; then \
+	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null || true; fi; }
+
+clean:
+	rm -rf .venv build demo runs *.egg-info

@@ -1,0 +1,83 @@
+"""Figures on paper and in a notebook without a kernel: `matplotlib.figure.Figure`s, never pyplot's."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+# Okabe & Ito 2008, told apart with any color vision; the widgets' JavaScript has the same list
+OKABE_ITO = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442", "#7f7f7f")
+DENSITY = ("#c9d9e8", "#8fb4d6", "#4f86c0", "#2f5597", "#1d2e66", "#120f33")
+
+
+def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", size: float = 6.0):
+    """A frame of the map as a Figure with axes, colors, their scale and what is selected.
+
+    Parameters
+    ----------
+    frame : render.Frame
+    axes : pair of str
+        Labels of x and y, with units. Shown as they are: a dollar sign starts no formula.
+    title : str
+    size : float
+        Width in inches; the height follows from the frame.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        An empty frame says that no galaxy is in view.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    figure = Figure(figsize=(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9), layout="constrained")
+    ax = figure.add_subplot()
+    if frame.how == "category":
+        names = frame.categories or ()
+        colors = ListedColormap([OKABE_ITO[k % len(OKABE_ITO)] for k in range(max(len(names), 1))])
+        rgba = colors(np.clip(frame.index.astype(int) - 1, 0, None))
+        patches = [Patch(color=colors(k), label=_plain(name)) for k, name in enumerate(names)]
+        if patches:
+            figure.legend(handles=patches, loc="outside right upper", title=_plain(frame.label), fontsize=8)
+    else:
+        counted = frame.how == "log"
+        colors = LinearSegmentedColormap.from_list("density", DENSITY) if counted else "cividis"
+        norm = (LogNorm if counted else Normalize)(frame.low or (1 if counted else 0), max(frame.high, frame.low + 1e-12))
+        scale = ScalarMappable(norm, colors)
+        rgba = scale.get_cmap()((frame.index.astype(float) - 1) / 254)
+        label = "galaxies per pixel" if counted else _plain(frame.label)
+        if (frame.index > 0).any():
+            figure.colorbar(scale, ax=ax, label=label, shrink=0.8)
+    if frame.selected is not None:
+        rgba = np.where(frame.selected[..., None] > 0, rgba, 0.75 + 0.25 * rgba)
+    rgba[..., 3] = frame.index > 0
+    ax.imshow(rgba, origin="lower", extent=frame.view, aspect="auto", interpolation="nearest")
+    ax.set(xlabel=_plain(axes[0]), ylabel=_plain(axes[1]), title=_plain(title))
+    if not (frame.index > 0).any():
+        ax.text(0.5, 0.5, "no galaxy in view", ha="center", transform=ax.transAxes)
+    return figure
+
+
+def alt_text(frame, *, n: int, n_selected: int = 0, axes: tuple[str, str] = ("x", "y")) -> str:
+    """The map in words, for those who do not see it."""
+    x0, x1, y0, y1 = frame.view
+    kind = "Density map" if frame.how == "log" else f"Map colored by {frame.label}"
+    chosen = f", {n_selected:,} of them selected" if n_selected else ""
+    return (
+        f"{kind} of {frame.n_visible:,} of {n:,} galaxies{chosen}; "
+        f"{axes[0]} from {x0:.3g} to {x1:.3g}, {axes[1]} from {y0:.3g} to {y1:.3g}"
+    )
+
+
+def to_png(figure, *, dpi: int = 110) -> bytes:
+    """A figure as PNG bytes."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    return str(text).replace("$", r"\$")

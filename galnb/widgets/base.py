@@ -1,0 +1,270 @@
+"""The contract of a panel, and what its live parts share: checked messages, one worker, errors in place."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+
+from ..errors import one_of
+from ..latents import Latents
+from ..session import Session
+
+HERE = Path(__file__).parent
+
+
+def module(*names: str) -> str:
+    """One ES module from files of this folder; only the last of them exports."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+class BadMessage(ValueError):
+    """The browser sent what it never should."""
+
+
+def number(message: dict, name: str, low: float = -1e30, high: float = 1e30) -> float:
+    """A finite number of a message, within a range."""
+    value = message.get(name)
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high:
+        raise BadMessage(f"{name} is {str(value)[:40]!r}, wanted a number from {low:g} to {high:g}; reload the page")
+    return float(value)
+
+
+def numbers(message: dict, name: str, width: int, most: int) -> np.ndarray:
+    """An array (k, width) of finite numbers of a message, 1 to `most` rows."""
+    try:
+        array = np.array(message.get(name))
+    except ValueError:
+        array = np.zeros(0)
+    if array.dtype.kind not in "iuf" or array.ndim != 2 or array.shape[1] != width or not 0 < len(array) <= most:
+        raise BadMessage(f"{name} has shape {array.shape}, wanted 1 to {most} rows of {width} numbers; draw it again")
+    if not np.isfinite(array).all() or np.abs(array).max() > 1e30:
+        raise BadMessage(f"{name} is not finite, wanted numbers; draw it again")
+    return array.astype(np.float64)
+
+
+def option(message: dict, name: str, options) -> str:
+    """A string of a message that is one of some options."""
+    value = message.get(name)
+    if not isinstance(value, str) or value not in options:
+        raise BadMessage(f"{name} is {str(value)[:40]!r}, wanted one of {', '.join(options)}; reload the page")
+    return value
+
+
+class Worker:
+    """One thread for slow work; of each kind of work only the newest is done, and only its result is told."""
+
+    def __init__(self):
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="galnb")
+        self._newest: dict[object, int] = {}
+
+    def submit(self, kind: object, work: Callable, done: Callable) -> Future:
+        """Run `done(work())` later, unless `submit` is called for the same kind before."""
+        turn = self._newest[kind] = self._newest.get(kind, 0) + 1
+
+        def run():
+            if self._newest[kind] == turn:
+                result = work()
+                if self._newest[kind] == turn:
+                    done(result)
+
+        return self._pool.submit(run)
+
+    def wait(self) -> None:
+        """Return when all that was submitted is done."""
+        self._pool.submit(int).result()
+
+
+def as_session(latents, plane, seed: int = 0) -> Session:
+    """A Session of Latents; a Session as it is."""
+    if isinstance(latents, Session):
+        return latents
+    if not isinstance(latents, Latents):
+        raise TypeError(
+            f"latents is a {type(latents).__name__}, wanted Latents (or a Session); make them with galnb.encode"
+        )
+    return Session(latents, plane=plane, seed=seed)
+
+
+class Chooser(traitlets.HasTraits):
+    """What panels and their parts have in common: a session, and its selection as a trait.
+
+    Attributes
+    ----------
+    selection : tuple of object ids
+        Set it, observe it, or link two with ``traitlets.link((a, "selection"), (b, "selection"))``.
+    problem : str
+        The last error of a callback, as it is shown; empty when all is well.
+    """
+
+    selection = traitlets.Tuple(help="Ids of the selected galaxies, in the catalogue's type.")
+    problem = traitlets.Unicode(help="The last error of a callback, as it is shown.")
+
+    def attend(self, session: Session) -> None:
+        """Follow a session from now on: its selection is this one's."""
+        self.session = session
+        self.selection = session.selection
+        self._leave = session.on_change(self._follow)
+        self.observe(self._choose, "selection")
+
+    def close(self):
+        """Take the widget off the page and let go of the session."""
+        if hasattr(self, "_leave"):
+            self._leave()
+        super().close()
+
+    @traitlets.validate("selection")
+    def _known(self, proposal) -> tuple:
+        ids = tuple(v.item() if isinstance(v, np.generic) else v for v in proposal.value)
+        if ids != self.session.selection:
+            self.session.latents.rows_of(np.asarray(ids, dtype=None if ids else self.session.latents.id.dtype))
+        return ids
+
+    def _choose(self, change) -> None:
+        if change.new != self.session.selection:
+            self.session.select_ids(change.new)
+
+    def _follow(self, changed: set[str]) -> None:
+        with self.shown():
+            if "selection" in changed:
+                self.selection = self.session.selection
+            self.draw(changed)
+
+    def draw(self, changed: set[str]) -> None:
+        """Show what changed in the session (names as `Session.on_change` tells them)."""
+
+    @contextmanager
+    def shown(self):
+        """Show an exception of the enclosed callback in place, with the advice that it carries."""
+        try:
+            yield
+        except Exception as error:  # any: the kernel would print it where nobody looks
+            text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+            self.problem = text or type(error).__name__
+            self.show_problem(self.problem)
+
+    def show_problem(self, text: str) -> None:
+        """Put an error in front of the person."""
+
+    def figure_bundle(self, bundle) -> tuple[dict, dict]:
+        """A widget's MIME bundle with a figure, its alternative text and a summary for where no kernel is."""
+        from ..figures import alt_text, map_figure, to_png
+
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        session = self.session
+        with session.lock:
+            frame = session.frame(660, 560, view=session.view, spread=2 if len(session.latents) < 30_000 else "auto")
+            counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
+            words = alt_text(frame, axes=session.axes, **counts)
+            picture = to_png(map_figure(frame, axes=session.axes))
+        encoded = base64.b64encode(picture).decode()
+        source = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(words)}">'
+        figure = f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
+        still = {"text/plain": words, "image/png": encoded, "text/html": figure}
+        return {**data, **still}, metadata
+
+
+class Part(Chooser, anywidget.AnyWidget):
+    """A live part of a panel: a message `{"t": "pick", ...}` from the browser calls its method `on_pick`."""
+
+    _css = (HERE / "style.css").read_text(encoding="utf-8")
+
+    def __init__(self, latents, *, plane=None, seed: int = 0, worker: Worker | None = None, **traits):
+        self.session, self.worker = as_session(latents, plane, seed), worker or Worker()
+        super().__init__(**traits)
+        self.attend(self.session)
+        self.on_msg(self._received)
+
+    def _received(self, _, message, buffers) -> None:
+        with self.shown():
+            kind = message.get("t") if isinstance(message, dict) else None
+            answer = getattr(self, f"on_{kind}", None) if isinstance(kind, str) and kind in self.hears else None
+            if answer is None:
+                raise BadMessage(f"the browser asked for {str(kind)[:40]!r}; reload the page to make both match")
+            answer(message)
+
+    hears: tuple[str, ...] = ()
+
+    def tell(self, kind: str, buffers: list[bytes] | None = None, **content) -> None:
+        """Send a message to the browser."""
+        self.send({"t": kind, **content}, buffers)
+
+    def show_problem(self, text: str) -> None:
+        self.tell("problem", text=text)
+
+    def later(self, kind: str, work: Callable, done: Callable) -> None:
+        """Run `done(work())` in the worker; errors are shown."""
+
+        def careful():
+            with self.shown():
+                return (work(),)
+
+        def finish(result):
+            if result is not None:
+                with self.shown():
+                    done(*result)
+
+        self.worker.submit((id(self), kind), careful, finish)
+
+    def _repr_mimebundle_(self, **options):
+        return self.figure_bundle(super()._repr_mimebundle_(**options))
+
+
+class Notice(anywidget.AnyWidget):
+    """One line of an error, as text."""
+
+    _esm = """
+    export default { render({ model, el }) {
+        el.classList.add("galnb-notice"); el.setAttribute("role", "alert");
+        const show = () => { el.textContent = model.get("text"); el.hidden = !model.get("text"); };
+        model.on("change:text", show); show();
+    } };"""
+    text = traitlets.Unicode().tag(sync=True)
+
+
+class Panel(Chooser, ipywidgets.VBox):
+    """Base of the family: a VBox over latents whose `selection` is a tuple of object ids.
+
+    A member defines `build(...) -> children` and, where it shows more than its parts do, `draw(changed)`.
+    Laws, checked for every member: it builds without a browser; an exception in a callback is shown in the
+    panel; a misspelt option is refused; two link by `traitlets.link`; catalogue strings are text, never markup.
+
+    Parameters
+    ----------
+    latents : Latents or Session
+    plane : "pca", "umap" or two column names
+    """
+
+    def __init__(self, latents, *args, plane=None, seed: int = 0, **options):
+        self.session = as_session(latents, plane, seed)
+        self.worker, self.notice = Worker(), Notice()
+        super().__init__()
+        self.children = (*self.build(*args, **options), self.notice)
+        self.attend(self.session)
+        self.add_class("galnb-panel")
+
+    def build(self, *args, **options) -> tuple:
+        """The panel's children, from the constructor's other arguments."""
+        return ()
+
+    def show_problem(self, text: str) -> None:
+        self.notice.text = text
+
+    def _repr_mimebundle_(self, **options):
+        return self.figure_bundle(super()._repr_mimebundle_(**options))
+
+
+def check_options(options: dict, known) -> None:
+    """Refuse an option that does not exist, and name the nearest one that does."""
+    for name in options:
+        one_of("option", name, known)

@@ -1,0 +1,52 @@
+// The few DOM words that all parts share. Strings become text nodes, never markup.
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// A picture from bytes; its memory is given back once it is drawn.
+function picture(bytes, alt, kind = "image/png") {
+  const url = URL.createObjectURL(new Blob([bytes], { type: kind }));
+  const image = make("img", { alt, draggable: "false" });
+  image.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
+  image.src = url;
+  return image;
+}
+
+// A scale bar over a picture: {share: of its width, label}.
+function scaleBar(bar) {
+  if (!bar) return null;
+  const line = make("span", { class: "galnb-bar-line" });
+  line.style.width = `${100 * bar.share}%`;
+  return make("span", { class: "galnb-bar", "aria-hidden": "true" }, line, make("span", { class: "galnb-bar-label" }, bar.label));
+}
+
+// Listen to the kernel, say hello, and ask again until it answers; returns what ends it.
+function converse(model, hear, hello = () => ({ t: "hello" }), silent = () => {}) {
+  let answered = false;
+  const listener = (message, buffers) => {
+    answered = true;
+    hear(message, buffers);
+  };
+  model.on("msg:custom", listener);
+  model.send(hello());
+  const timer = setInterval(() => {
+    if (answered) return clearInterval(timer);
+    silent();
+    model.send(hello());
+  }, 5000);
+  return () => {
+    clearInterval(timer);
+    model.off("msg:custom", listener);
+  };
+}
+
+const integer = new Intl.NumberFormat("en-US");
+const counted = (n) => integer.format(n);

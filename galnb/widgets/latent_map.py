@@ -1,0 +1,259 @@
+"""`LatentMap`: the map of a latent catalogue in a notebook, drawn on the kernel's side a frame at a time."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from importlib.util import find_spec
+
+import numpy as np
+import traitlets
+
+from ..stamps import Stamps, encode, tile, to_rgb
+from .base import Part, module, number, numbers, option
+
+MODES = ("replace", "add", "subtract")
+PICTURES, PICTURE_SIZE = 240, 48  # galaxies drawn on the map at most, and their pixels
+CROWD = 60_000  # more points than this in view, and pictures would say nothing about where galaxies are
+
+
+class LatentMap(Part):
+    """The map: zoom, pan, lasso, box, pick, by hand or by keyboard; `?` in it lists the keys.
+
+    Parameters
+    ----------
+    latents : Latents or Session
+        A Session is shared with other widgets: what one selects, all show.
+    images : Images or Source, optional
+        Draws galaxies themselves where there is room.
+    plane : "pca", "umap" or two column names
+    color : "count" or a column
+    height : int
+        CSS pixels.
+
+    Raises
+    ------
+    ValueError
+        For a misspelt option, naming the nearest right one.
+
+    Examples
+    --------
+    >>> from galnb.latents import Latents
+    >>> here = LatentMap(Latents(np.arange(9), np.eye(9)), height=400)
+    >>> here.selection = (3, 4)
+    >>> here.session.selected().id
+    array([3, 4])
+    """
+
+    _esm = module("palettes.js", "dom.js", "axes.js", "link.js", "gestures.js", "latent_map.js")
+    hears = ("hello", "view", "pictures", "lasso", "box", "click", "pick", "undo", "redo", "clear", "color", "plane")
+    height = traitlets.Int(560, min=240, max=4000, help="Height in CSS pixels.").tag(sync=True)
+
+    def __init__(self, latents, images=None, *, plane=None, color="count", seed=0, height=560, worker=None):
+        super().__init__(latents, plane=plane, seed=seed, worker=worker, height=height)
+        self._shown: dict[str, int] = {}
+        self.stamps = images if images is None or isinstance(images, Stamps) else Stamps(self.session.latents.id, images)
+        if color != self.session.color:
+            self.session.color_by(color)
+
+    @property
+    def colors(self) -> list[tuple[str, str]]:
+        """What the map can be colored by: pairs of name and label."""
+        table = self.session.latents.table
+        plain = [name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iufbUSO"]
+        unit = {name: str(table[name].unit or "") for name in plain}
+        return [("count", "how many"), *((n, f"{n} [{unit[n]}]" if unit[n] else n) for n in plain)]
+
+    @property
+    def planes(self) -> list[tuple[str, str]]:
+        """What the map's plane can be: pairs of name and label."""
+        planes = [("pca", "PCA"), *([("umap", "UMAP")] if find_spec("umap") else [])]
+        if not isinstance(self.session.plane, str):
+            planes.append((_name(self.session.plane), " × ".join(self.session.plane)))
+        return planes
+
+    def state(self) -> dict:
+        """All that the browser shows beside the frame."""
+        session = self.session
+        with session.lock:
+            spot = session.spot
+            if session.picked is not None:
+                row = session.latents.rows_of([session.picked])[0]
+                spot = session.projection().xy[row]
+            where = None if spot is None or not np.isfinite(spot).all() else [float(v) for v in spot]
+            return {
+                "n": len(session.latents), "n_selected": len(session.selected_rows),
+                "color": session.color, "colors": self.colors, "plane": _name(session.plane), "planes": self.planes,
+                "axes": list(session.axes), "equal": isinstance(session.plane, str),
+                "can_undo": session.can_undo, "can_redo": session.can_redo,
+                "picked": None if session.picked is None else str(session.picked), "where": where,
+                "polygon": None if session.polygon is None else _thin(session.polygon).tolist(),
+                "pictures": self.stamps is not None,
+            }  # fmt: skip
+
+    def draw(self, changed: set[str]) -> None:
+        if changed == {"view"} and self._drawing:
+            return
+        view = list(self.session.view) if "view" in changed else None
+        self.tell("state", changed=sorted(changed), view=view, **self.state())
+
+    _drawing = False
+
+    # what the browser asks for
+
+    def on_hello(self, message: dict) -> None:
+        self.tell("state", changed=[], view=None, **self.state())
+
+    def on_view(self, message: dict) -> None:
+        started = time.perf_counter()
+        width, height = (int(number(message, name, 1, 8192)) for name in "wh")
+        ratio, seq = number(message, "dpr", 0.25, 8), int(number(message, "seq", 0))
+        client = str(message.get("client"))[:40]
+        if seq < self._shown.get(client, 0):
+            return
+        self._shown[client] = seq
+        session = self.session
+        with session.lock:
+            view = self._look(message.get("view"), message, width, height)
+            frame = session.frame(width, height, view=view, ratio=ratio)
+            counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
+            known = {"color": session.color, "plane": _name(session.plane), **counts}
+        # row 0 is at the bottom; pictures start at the top
+        layers = [frame.index] if frame.selected is None else [frame.index, frame.selected]
+        buffers = [zlib.compress(np.ascontiguousarray(layer[::-1]), 1) for layer in layers]
+        about = {name: getattr(frame, name) for name in ("how", "low", "high", "label", "n_visible", "exact")}
+        categories = None if frame.categories is None else list(frame.categories)
+        about |= {"view": list(frame.view), "w": frame.width, "h": frame.height, "categories": categories}
+        spent = 1000 * (time.perf_counter() - started)
+        self.tell("frame", buffers, seq=seq, client=client, ms=round(spent, 1), **about, **known)
+
+    def _look(self, view, message: dict, width: int, height: int):
+        """The view that was asked for; where none was, the session's, or all of it."""
+        session = self.session
+        if view is None:
+            fresh = session.view == session.home()
+            if message.get("fit") is True or fresh:
+                view = session.home(width, height)
+            else:
+                return _fill(session.view, width, height) if isinstance(session.plane, str) else session.view
+        else:
+            view = numbers({"view": [view]}, "view", 4, 1)[0].tolist()
+        self._drawing = True
+        try:
+            session.set_view(view)
+        finally:
+            self._drawing = False
+        return session.view
+
+    def on_lasso(self, message: dict) -> None:
+        polygon = numbers(message, "polygon", 2, 20_000)
+        self.session.select_polygon(polygon, option(message, "mode", MODES))
+
+    def on_box(self, message: dict) -> None:
+        box = numbers({"box": [message.get("box")]}, "box", 4, 1)[0].tolist()
+        self.session.select_box(*box, option(message, "mode", MODES))
+
+    def on_click(self, message: dict) -> None:
+        x, y = number(message, "x"), number(message, "y")
+        self.session.pick(x, y, number(message, "rx", 0), number(message, "ry", 0))
+
+    def on_pick(self, message: dict) -> None:
+        pick_row(self.session, int(number(message, "row", 0, len(self.session.latents) - 1)))
+
+    def on_undo(self, message: dict) -> None:
+        self.session.undo()
+
+    def on_redo(self, message: dict) -> None:
+        self.session.redo()
+
+    def on_clear(self, message: dict) -> None:
+        self.session.clear()
+
+    def on_color(self, message: dict) -> None:
+        self.session.color_by(option(message, "name", [name for name, _ in self.colors]))
+
+    def on_plane(self, message: dict) -> None:
+        name = option(message, "name", [name for name, _ in self.planes])
+        pair = self.session.plane if isinstance(self.session.plane, tuple) else None
+        self.tell("busy", text="Placing the galaxies with UMAP" if name == "umap" else "Placing the galaxies")
+
+        def told(_):
+            self.tell("state", changed=["plane"], view=None, **self.state())
+
+        self.later("plane", lambda: self.session.use_plane(pair if pair and name == _name(pair) else name), told)
+
+    def on_pictures(self, message: dict) -> None:
+        view = numbers({"view": [message.get("view")]}, "view", 4, 1)[0]
+        width, height = number(message, "w", 1, 8192), number(message, "h", 1, 8192)
+        seq = int(number(message, "seq", 0))
+
+        def told(found):
+            items, sheet = found
+            self.tell("pictures", [sheet] if items else [], seq=seq, items=items, size=PICTURE_SIZE)
+
+        self.later("pictures", lambda: self._pictures(view, width, height), told)
+
+    def _pictures(self, view, width: float, height: float):
+        """Galaxies to draw on the map: [x, y, row, selected] each, and one sheet of their pictures."""
+        session = self.session
+        if self.stamps is None or session.store.count(view) > CROWD:
+            return [], b""
+        with session.lock:
+            store, chosen = session.store, session.selected_rows
+            at = store.positions(view)
+            rows, x, y = store.order[at], store.x[at], store.y[at]
+        inside = (x >= view[0]) & (x <= view[1]) & (y >= view[2]) & (y <= view[3]) & self.stamps.has(rows)
+        rows, x, y = rows[inside], x[inside], y[inside]
+        kept = apart(rows, (x - view[0]) / (view[1] - view[0]) * width, (y - view[2]) / (view[3] - view[2]) * height)
+        if not len(kept):
+            return [], b""
+        images = self.stamps.read(rows[kept])
+        size = min(PICTURE_SIZE, images.shape[0])
+        rgb = to_rgb(images if images.shape == (size, size) else images.crop(min(images.shape)).resize(size))
+        selected = np.isin(rows[kept], chosen)
+        items = [[float(a), float(b), int(r), bool(s)] for a, b, r, s in
+                 zip(x[kept], y[kept], rows[kept], selected, strict=True)]  # fmt: skip
+        return items, encode(tile(rgb, columns=16), "jpeg")
+
+
+def apart(rows, x, y, *, gap: float = 44.0, most: int = PICTURES) -> np.ndarray:
+    """Indices of galaxies at least `gap` pixels from each other, the same ones whatever the view.
+
+    >>> apart(np.arange(3), np.array([0.0, 1.0, 99.0]), np.zeros(3)).size
+    2
+    """
+    # an order that hangs on the row alone keeps a picture where it is while one pans
+    order = np.argsort((np.asarray(rows).astype(np.uint64) * np.uint64(2654435761)) % np.uint64(2**32), kind="stable")
+    cells = np.floor(np.stack([x, y], axis=1)[order] / (gap / 2)).astype(int)
+    order = order[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+    kept: list[int] = []
+    for k in order:
+        near = np.hypot(x[kept] - x[k], y[kept] - y[k]) if kept else np.array([np.inf])
+        if near.min() >= gap:
+            kept.append(int(k))
+        if len(kept) == most:
+            break
+    return np.array(kept, dtype=int)
+
+
+def pick_row(session, row: int) -> None:
+    """Pick a galaxy by its row."""
+    x, y = session.projection().xy[row]
+    one = 1e-9 * max(abs(float(x)), abs(float(y)), 1.0)
+    session.pick(float(x), float(y), one, one)
+
+
+def _name(plane) -> str:
+    return plane if isinstance(plane, str) else " × ".join(plane)
+
+
+def _thin(polygon: np.ndarray, most: int = 400) -> np.ndarray:
+    return polygon[:: -(-len(polygon) // most)]
+
+
+def _fill(view, width: int, height: int):
+    """A view widened to the shape of the canvas, x and y equally scaled."""
+    x0, x1, y0, y1 = view
+    unit = max((x1 - x0) / width, (y1 - y0) / height)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return x - unit * width / 2, x + unit * width / 2, y - unit * height / 2, y + unit * height / 2

@@ -1,0 +1,69 @@
+// Frames from the kernel: one request under way, the newest wins, and a burst of wheel events costs a few.
+
+async function inflate(buffer) {
+  const stream = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+class FrameLink {
+  // ask(): the view message to send; show(frame, layers): a picture is there; silent(): no answer for 5 s
+  constructor(model, ask, show, silent) {
+    Object.assign(this, { model, ask, show, silent });
+    this.client = Math.random().toString(36).slice(2);
+    this.seq = Date.now() % 1e9;
+    this.underWay = 0;
+    this.wanted = false;
+    this.sentAt = -1e9;
+    this.movedAt = -1e9;
+  }
+
+  // The view moved: at once if all was still, then once it rests, or every `pace` ms while it does not.
+  request(pace = 0) {
+    const now = performance.now();
+    const still = now - this.movedAt > 200;
+    this.movedAt = now;
+    this.wanted = true;
+    clearTimeout(this.timer);
+    if (!pace || still) return this.send();
+    const wait = Math.max(0, Math.min(70, this.sentAt + pace - now));
+    this.timer = setTimeout(() => this.send(), wait);
+  }
+
+  send() {
+    if (this.underWay || !this.wanted) return;
+    const message = this.ask();
+    if (!message) return;
+    clearTimeout(this.timer);
+    this.wanted = false;
+    this.underWay = ++this.seq;
+    this.sentAt = performance.now();
+    this.model.send({ t: "view", seq: this.seq, client: this.client, ...message });
+    this.watch = setTimeout(() => {
+      this.underWay = 0;
+      this.wanted = true;
+      this.silent();
+    }, 5000);
+  }
+
+  async receive(frame, buffers) {
+    if (frame.client !== this.client || frame.seq !== this.underWay) return;
+    clearTimeout(this.watch);
+    const layers = await Promise.all(buffers.map(inflate));
+    frame.roundTrip = performance.now() - this.sentAt;
+    this.show(frame, layers);
+    this.underWay = 0;
+    // what moved in the meantime goes out when it rests; what did not wait for that goes out now
+    if (this.wanted) this.timer = setTimeout(() => this.send(), Math.max(0, this.movedAt + 70 - performance.now()));
+  }
+
+  // Nothing will come for the request under way: an error came instead.
+  fail() {
+    clearTimeout(this.watch);
+    this.underWay = 0;
+  }
+
+  stop() {
+    clearTimeout(this.watch);
+    clearTimeout(this.timer);
+  }
+}
