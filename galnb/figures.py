@@ -33,7 +33,9 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9), layout="constrained")
+    figure = Figure(
+        figsize=(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9), layout="constrained"
+    )
     ax = figure.add_subplot()
     if frame.how == "category":
         names = frame.categories or ()
@@ -45,7 +47,9 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
     else:
         counted = frame.how == "log"
         colors = LinearSegmentedColormap.from_list("density", DENSITY) if counted else "cividis"
-        norm = (LogNorm if counted else Normalize)(frame.low or (1 if counted else 0), max(frame.high, frame.low + 1e-12))
+        norm = (LogNorm if counted else Normalize)(
+            frame.low or (1 if counted else 0), max(frame.high, frame.low + 1e-12)
+        )
         scale = ScalarMappable(norm, colors)
         rgba = scale.get_cmap()((frame.index.astype(float) - 1) / 254)
         label = "galaxies per pixel" if counted else _plain(frame.label)

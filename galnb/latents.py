@@ -97,7 +97,7 @@ class Latents:
     def to_holoviews(
         self, plane="pca", *, color="count", width: int = 700, height: int = 600, dynamic=True, session=None
     ):
-        """The map as a HoloViews element that composes with `*`, `+` and `.opts`; see `render.to_holoviews`."""
+        """The map as a HoloViews element, composes with `*`, `+`, `.opts`; see `render.to_holoviews`."""
         from .render import to_holoviews
 
         options = {"width": width, "height": height, "dynamic": dynamic, "session": session}

@@ -27,8 +27,9 @@ class Plane:
     z : array (n, d)
         Latents. Rows with NaN get NaN positions. One dimension leaves y at 0.
     kind : "pca" or "umap"
-        PCA's components point where their largest loading is positive. UMAP (the `umap` extra) is fitted on at most
-        20,000 rows drawn with `seed` and places the rest; it repeats on one machine and set of versions.
+        PCA's components point where their largest loading is positive. UMAP (the `umap` extra) is fitted on
+        at most 20,000 rows drawn with `seed` and places the rest; it repeats on one machine
+        and set of versions.
     xy : array (n, 2), optional
         Positions that are already known (two columns, another method): no `kind` is needed.
     axes : pair of str, optional
@@ -96,9 +97,10 @@ class Plane:
     def inverse(self, xy, *, k: int = 10) -> np.ndarray:
         """Latents (m, d) float32 that would live at positions xy (m, 2).
 
-        PCA: exactly at xy in the plane, with the remaining components at the mean of the `k` nearest galaxies.
-        UMAP or given positions: the mean of the `k` nearest galaxies' latents, weighted by inverse distance, so
-        a galaxy's own position gives its own latents. Raises ValueError for a position that is not finite.
+        PCA: exactly at xy, with the remaining components at the mean of the `k` nearest galaxies.
+        UMAP or given positions: the mean of the `k` nearest galaxies' latents, weighted by inverse
+        distance, so a galaxy's own position gives its own latents. Raises ValueError for a position
+        that is not finite.
         """
         from scipy.spatial import cKDTree
 

@@ -1,7 +1,7 @@
 """`render`: what a view of a `Store` looks like, as one 8-bit image; and the same through HoloViews.
 
-Up to 2 million visible points are drawn by Datashader from just the cells that overlap the view, so that counts are
-those of `hv.operation.datashader.rasterize` over all points. More are resampled from the store's pyramid.
+Up to 2 million visible points are drawn by Datashader from just the cells that overlap the view, so that
+counts are those of HoloViews' `rasterize` over all points. More are resampled from the store's pyramid.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Frame:
         What is colored, with its unit.
     categories : tuple of str or None
     selected : ndarray (height, width) uint8 or None
-        0 where nothing is selected; else 1 to 255, log-scaled share of the pixel's points (1/1000 and less to all).
+        0 where nothing is selected; else 1 to 255, log-scaled share of the pixel's points (1/1000 to all).
     n_visible : int
         Points in the view.
     exact : bool
@@ -291,9 +291,9 @@ def to_holoviews(
 ):  # fmt: skip
     """The map as a HoloViews element that composes with `*`, `+` and `.opts`.
 
-    Counts and means are those of `render` at the same view and size. A category column is shaded in one color a
-    category. No plotting extension is loaded here: call `hv.extension` (for bokeh without a network: with
-    `inline=True`), or save with `hv.save(element, "map.png", backend="matplotlib")`.
+    Counts and means are those of `render` at the same view and size. A category column is shaded in one
+    color a category. No plotting extension is loaded here: call `hv.extension` (for bokeh without
+    a network: with `inline=True`), or save with `hv.save(element, "map.png", backend="matplotlib")`.
 
     Parameters
     ----------
@@ -315,7 +315,7 @@ def to_holoviews(
     --------
     >>> from galnb.latents import Latents
     >>> latents = Latents(np.arange(50), np.random.default_rng(0).normal(size=(50, 4)))
-    >>> int(latents.to_holoviews(dynamic=False).dimension_values("Count").sum())
+    >>> int(latents.to_holoviews(dynamic=False).data["Count"].sum())
     50
     """
     import datashader as ds
@@ -352,7 +352,7 @@ def to_holoviews(
 
 
 def bind(element, session) -> tuple:
-    """Let the taps, lassos, boxes and zooms of a HoloViews element act on a `Session`; returns the streams."""
+    """Let taps, lassos, boxes and zooms of a HoloViews element act on a `Session`; returns the streams."""
     from holoviews import streams
 
     tap, lasso = streams.Tap(source=element), streams.Lasso(source=element)

@@ -1,4 +1,4 @@
-"""`Session`: what a person is looking at and has chosen, behind one lock, with undo, redo, save and replay."""
+"""`Session`: what a person looks at and has chosen, behind one lock, with undo, redo, save and replay."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Session:
         return self.latents[self._state.rows]
 
     def home(self, width: int = 1, height: int = 1) -> tuple[float, float, float, float]:
-        """The view of all points with a margin of 5 %; x and y equally scaled on width x height for PCA and UMAP."""
+        """The view of all points with a margin of 5 %; equal scales on width x height for PCA and UMAP."""
         with self.lock:
             x0, x1, y0, y1 = self.store.bounds
             wide, high = (x1 - x0) * (1 + 2 * PADDING), (y1 - y0) * (1 + 2 * PADDING)
@@ -222,7 +222,7 @@ class Session:
         self._tell(changed)
 
     def pick(self, x: float, y: float, rx: float, ry: float):
-        """Pick the galaxy nearest to (x, y) within radii rx, ry and return its id; else mark the empty spot: None."""
+        """Pick the galaxy nearest to (x, y) within radii rx, ry: its id; else mark the empty spot: None."""
         x, y, rx, ry = (float(v) for v in (x, y, rx, ry))
         if not np.isfinite((x, y, rx, ry)).all():
             raise ValueError(f"the click is at {(x, y, rx, ry)}, wanted finite numbers; click in the map")
@@ -297,7 +297,7 @@ class Session:
 
     @classmethod
     def load(cls, path: str | Path, latents: Latents) -> Session:
-        """The session that `save` wrote, by doing its commands again; BadInput when it belongs to other latents."""
+        """The session that `save` wrote, its commands done again; BadInput if it has other latents."""
         try:
             document = json.loads(Path(path).read_text())
             if document["galnb"] != "session":

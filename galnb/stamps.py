@@ -169,7 +169,9 @@ class Stamps:
         """Images of catalogue rows (k,); BadInput names the first that has none or cannot be read."""
         rows = np.atleast_1d(np.asarray(rows, dtype=int))
         if not self.has(rows).all():
-            raise BadInput(f"row {rows[~self.has(rows)][0]}", "it has no image; wanted rows where has() is True")
+            raise BadInput(
+                f"row {rows[~self.has(rows)][0]}", "it has no image; wanted rows where has() is True"
+            )
         at = self._at[rows]
         return self.images[at] if isinstance(self.images, Images) else self.images.read(at)
 

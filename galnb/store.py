@@ -1,7 +1,8 @@
 """`Store`: points sorted into cells, so that a view, a lasso or a click touches only what it needs.
 
-Points are ordered along a Morton (Z-order) curve over 2^bits x 2^bits cells; cell c holds the sorted positions
-`offsets[c]:offsets[c + 1]`. A pyramid of counts (and of sums of a column) answers views of more points than can be drawn.
+Points are ordered along a Morton (Z-order) curve over 2^bits x 2^bits cells; cell c holds the sorted
+positions `offsets[c]:offsets[c + 1]`. A pyramid of counts (and of sums of a column) answers views of more
+points than can be drawn.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Store:
     def lasso(self, polygon) -> np.ndarray:
         """Original rows, ascending, of the points inside a polygon (k, 2); even-odd where it crosses itself.
 
-        Cells that no edge comes near are taken or left whole; points of the other cells are tested one by one.
+        Cells that no edge comes near are taken or left whole; points of other cells are tested one by one.
 
         Examples
         --------
@@ -161,7 +162,7 @@ class Store:
         polygon = np.ascontiguousarray(polygon, dtype=np.float64)
         if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
             raise ValueError(
-                f"the polygon has shape {polygon.shape}, wanted (k, 2) finite corners with k >= 3; draw it again"
+                f"the polygon has shape {polygon.shape}, wanted finite (k, 2) with k >= 3; draw it again"
             )
         x, y = polygon.T
         room = self.count((x.min(), x.max(), y.min(), y.max()))
@@ -169,7 +170,7 @@ class Store:
         return np.sort(self.order[inside]).astype(np.intp)
 
     def nearest(self, x: float, y: float, rx: float, ry: float) -> int | None:
-        """Original row of the point nearest to (x, y) within the ellipse of radii rx, ry, or None; ties: lowest row."""
+        """Original row of the point nearest to (x, y) within radii rx, ry, or None; of equals the lowest."""
         runs = self.runs((x - rx, x + rx, y - ry, y + ry))
         if not len(runs) or not (rx > 0 and ry > 0):
             return None
@@ -227,7 +228,7 @@ def categorize(values) -> tuple[np.ndarray, tuple[str, ...]]:
         renumber = np.full(len(names), len(kept))
         renumber[kept] = np.arange(len(kept))
         names, codes = [*names[kept], "other"], renumber[codes]
-    return codes.astype(np.int8), tuple(str(name) for name in names)
+    return codes.astype(np.int8), tuple(str(name) for name in names) or ("missing",)
 
 
 def _span(values) -> tuple[float, float]:

@@ -189,7 +189,8 @@ def test_a_session_of_other_latents_or_a_damaged_one_is_refused(session, tmp_pat
 def test_misspelt_options_are_refused(session):
     for act in (
         lambda: session.select_polygon(TRIANGLE, "ad"), lambda: session.select_ids(["g1"], "ad"),
-        lambda: session.color_by("redshfit"), lambda: session.use_plane("pac"), lambda: session.projection("uma"),
+        lambda: session.color_by("redshfit"), lambda: session.use_plane("pac"),
+        lambda: session.projection("uma"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="did you mean"):
             act()

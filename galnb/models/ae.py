@@ -31,6 +31,10 @@ class AE(Model):
         Penalty on the whitened latents h: mean |h|, or the divergence of each sigmoid(h)'s mean from
         `activity` (Ng 2011, CS294A, section 3).
     sparsity_weight, activity : float
+    moments : float
+        Weight of the squared error in each band's Gaussian-weighted moments (flux, size and the two of
+        ellipticity at three scales), as shares of the galaxy's light: the reconstruction keeps what
+        morphology measures, which is a small part of the pixels' error.
     contraction : float
         Weight of the squared Frobenius norm of dh/dx a pixel (Rifai+2011), by one random
         projection a step, whose expectation is exact (Hutchinson 1989).
@@ -52,13 +56,14 @@ class AE(Model):
         sparsity: str = "none",
         sparsity_weight: float = 0.0,
         activity: float = 0.05,
+        moments: float = 0.0,
         contraction: float = 0.0,
     ):
         super().__init__(bands, size)
         one_of("sparsity", sparsity, ("none", "l1", "kl"))
         trunk = Trunk(size, len(self.bands), tuple(widths))
         self.noise, self.sparsity, self.sparsity_weight = noise, sparsity, sparsity_weight
-        self.activity, self.contraction = activity, contraction
+        self.activity, self.moments, self.contraction = activity, moments, contraction
         self.encoder, self.decoder = Encoder(trunk), Decoder(trunk)
         self.head = zeroed(nn.Linear(trunk.features, latent_dim))
         self.spread = nn.Linear(latent_dim, trunk.features)
@@ -67,6 +72,7 @@ class AE(Model):
         self.basis = nn.Parameter(torch.randn(latent_dim, pixels) / pixels**0.5)
         self.mean = nn.Parameter(torch.zeros(pixels))
         self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("probes", _moment_probes(size), persistent=False)
 
     def warm_start(self, batches: Iterable[Tensor]) -> None:
         """Take basis, mean and the latents' scale from a PCA of the training images."""
@@ -90,7 +96,10 @@ class AE(Model):
             seen = seen.detach().requires_grad_()
         with torch.enable_grad() if self.contraction else torch.set_grad_enabled(torch.is_grad_enabled()):
             z = self.encode(seen)
-            terms = {"mse": (self.decode(z) - x).square().mean()}
+            residual = self.decode(z) - x
+            terms = {"mse": residual.square().mean()}
+            if self.moments:
+                terms["moments"] = self.moments * self._moment_error(residual, x)
             whitened = z / self.scale
             if self.contraction:
                 terms["contraction"] = self.contraction * _jacobian_norm(whitened, seen)
@@ -100,9 +109,26 @@ class AE(Model):
             terms["sparsity"] = self.sparsity_weight * self._divergence(whitened)
         return {"loss": sum(terms.values()), **terms}
 
+    def _moment_error(self, residual: Tensor, x: Tensor) -> Tensor:
+        found = torch.einsum("nbyx,smyx->nbsm", residual, self.probes)
+        light = torch.einsum("nbyx,syx->nbs", x, self.probes[:, 0]).clamp_min(1e-2)
+        return (found / light[..., None]).square().mean()
+
     def _divergence(self, whitened: Tensor) -> Tensor:
         mean, wanted = torch.sigmoid(whitened).mean(0).clamp(1e-6, 1 - 1e-6), self.activity
         return (wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()).mean()
+
+
+def _moment_probes(size: int) -> Tensor:
+    """(scale, moment, y, x): mean, size and both ellipticity moments under Gaussians of 1/16, 1/8 and 1/4."""
+    y, x = torch.meshgrid(*2 * [torch.arange(size) - (size - 1) / 2], indexing="ij")
+    probes = []
+    for width in (size / 16, size / 8, size / 4):
+        weight = torch.exp(-(x**2 + y**2) / (2 * width**2))
+        u, v = x / width, y / width
+        shapes = torch.stack([torch.ones_like(u), (u**2 + v**2) / 2 - 1, (u**2 - v**2) / 2, u * v])
+        probes.append(shapes * weight / weight.sum())
+    return torch.stack(probes)
 
 
 def _jacobian_norm(z: Tensor, x: Tensor) -> Tensor:

@@ -74,11 +74,11 @@ function drawAxes(context, box, view, labels, theme) {
   context.restore();
 }
 
-function drawScale(context, box, frame, palette, theme) {
+function drawScale(context, box, frame, palette, theme, ground) {
   const x = box.x + box.width + 12;
-  if (frame.how === "category") return drawLegend(context, x, box, frame, theme);
+  if (frame.how === "category") return drawLegend(context, box, frame, ground);
   if (!frame.n_visible) return;
-  const table = lookup(frame, palette, theme);
+  const table = lookup(frame, palette, ground);
   const height = Math.min(220, box.height - 40);
   const top = box.y + 8;
   for (let k = 0; k < height; k++) {
@@ -108,7 +108,7 @@ function drawScale(context, box, frame, palette, theme) {
     context.fillText(brief(log ? Math.exp(mark) : Number(mark.toPrecision(12))), x + 17, Math.min(Math.max(y, top + 4), top + height - 2));
   }
   context.save();
-  context.translate(x + 56, top + height / 2);
+  context.translate(x + 50, top + height / 2);
   context.rotate(-Math.PI / 2);
   context.textAlign = "center";
   context.fillStyle = theme.text;
@@ -116,22 +116,28 @@ function drawScale(context, box, frame, palette, theme) {
   context.restore();
 }
 
-function drawLegend(context, x, box, frame, theme) {
+// Category names lie in the picture's corner, where there is room for long ones.
+function drawLegend(context, box, frame, theme) {
+  context.font = `11px ${theme.font}`;
+  const most = Math.min(200, box.width / 3);
+  const rows = Math.max(1, Math.floor((box.height - 40) / 17));
+  const names = frame.categories.slice(0, rows).map((name) => clipped(context, name, most));
+  const title = clipped(context, frame.label, most + 14);
+  const wide = Math.max(context.measureText(title).width, ...names.map((name) => context.measureText(name).width + 15)) + 16;
+  const x = box.x + box.width - wide - 6;
+  context.fillStyle = `rgba(${theme.ground.join(",")},0.82)`;
+  context.fillRect(x, box.y + 6, wide, 26 + 17 * names.length);
   context.textAlign = "left";
   context.textBaseline = "middle";
-  context.font = `12px ${theme.font}`;
   context.fillStyle = theme.text;
-  const room = MARGIN.right - 12;
-  context.fillText(clipped(context, frame.label, room), x, box.y + 14);
-  context.font = `11px ${theme.font}`;
-  frame.categories.forEach((name, k) => {
-    const y = box.y + 34 + 17 * k;
-    if (y > box.y + box.height) return;
+  context.fillText(title, x + 8, box.y + 18);
+  names.forEach((name, k) => {
+    const y = box.y + 36 + 17 * k;
     context.fillStyle = OKABE_ITO[k % OKABE_ITO.length];
     context.beginPath();
-    context.arc(x + 5, y, 5, 0, 2 * Math.PI);
+    context.arc(x + 13, y, 5, 0, 2 * Math.PI);
     context.fill();
     context.fillStyle = theme.text;
-    context.fillText(clipped(context, name, room - 15), x + 14, y);
+    context.fillText(name, x + 23, y);
   });
 }

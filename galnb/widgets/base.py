@@ -36,7 +36,9 @@ def number(message: dict, name: str, low: float = -1e30, high: float = 1e30) -> 
     value = message.get(name)
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not low <= value <= high:
-        raise BadMessage(f"{name} is {str(value)[:40]!r}, wanted a number from {low:g} to {high:g}; reload the page")
+        raise BadMessage(
+            f"{name} is {str(value)[:40]!r}, wanted a number from {low:g} to {high:g}; reload the page"
+        )
     return float(value)
 
 
@@ -46,8 +48,15 @@ def numbers(message: dict, name: str, width: int, most: int) -> np.ndarray:
         array = np.array(message.get(name))
     except ValueError:
         array = np.zeros(0)
-    if array.dtype.kind not in "iuf" or array.ndim != 2 or array.shape[1] != width or not 0 < len(array) <= most:
-        raise BadMessage(f"{name} has shape {array.shape}, wanted 1 to {most} rows of {width} numbers; draw it again")
+    if (
+        array.dtype.kind not in "iuf"
+        or array.ndim != 2
+        or array.shape[1] != width
+        or not 0 < len(array) <= most
+    ):
+        raise BadMessage(
+            f"{name} has shape {array.shape}, wanted 1 to {most} rows of {width} numbers; draw it again"
+        )
     if not np.isfinite(array).all() or np.abs(array).max() > 1e30:
         raise BadMessage(f"{name} is not finite, wanted numbers; draw it again")
     return array.astype(np.float64)
@@ -57,7 +66,9 @@ def option(message: dict, name: str, options) -> str:
     """A string of a message that is one of some options."""
     value = message.get(name)
     if not isinstance(value, str) or value not in options:
-        raise BadMessage(f"{name} is {str(value)[:40]!r}, wanted one of {', '.join(options)}; reload the page")
+        raise BadMessage(
+            f"{name} is {str(value)[:40]!r}, wanted one of {', '.join(options)}; reload the page"
+        )
     return value
 
 
@@ -127,7 +138,9 @@ class Chooser(traitlets.HasTraits):
     def _known(self, proposal) -> tuple:
         ids = tuple(v.item() if isinstance(v, np.generic) else v for v in proposal.value)
         if ids != self.session.selection:
-            self.session.latents.rows_of(np.asarray(ids, dtype=None if ids else self.session.latents.id.dtype))
+            self.session.latents.rows_of(
+                np.asarray(ids, dtype=None if ids else self.session.latents.id.dtype)
+            )
         return ids
 
     def _choose(self, change) -> None:
@@ -163,7 +176,9 @@ class Chooser(traitlets.HasTraits):
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         session = self.session
         with session.lock:
-            frame = session.frame(660, 560, view=session.view, spread=2 if len(session.latents) < 30_000 else "auto")
+            frame = session.frame(
+                660, 560, view=session.view, spread=2 if len(session.latents) < 30_000 else "auto"
+            )
             counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
             words = alt_text(frame, axes=session.axes, **counts)
             picture = to_png(map_figure(frame, axes=session.axes))
@@ -188,9 +203,13 @@ class Part(Chooser, anywidget.AnyWidget):
     def _received(self, _, message, buffers) -> None:
         with self.shown():
             kind = message.get("t") if isinstance(message, dict) else None
-            answer = getattr(self, f"on_{kind}", None) if isinstance(kind, str) and kind in self.hears else None
+            answer = (
+                getattr(self, f"on_{kind}", None) if isinstance(kind, str) and kind in self.hears else None
+            )
             if answer is None:
-                raise BadMessage(f"the browser asked for {str(kind)[:40]!r}; reload the page to make both match")
+                raise BadMessage(
+                    f"the browser asked for {str(kind)[:40]!r}; reload the page to make both match"
+                )
             answer(message)
 
     hears: tuple[str, ...] = ()

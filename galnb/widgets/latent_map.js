@@ -61,7 +61,7 @@ function render({ model, el }) {
   };
   map.inside = ([px, py]) => map.box && px >= map.box.x && py >= map.box.y && px <= map.box.x + map.box.width && py <= map.box.y + map.box.height;
   map.paletteOf = () => map.palette[map.frame.how] || PALETTES[map.frame.how][0];
-  map.ground = () => (map.showPictures ? { ...theme, dark: true, ground: [4, 6, 10] } : theme);
+  map.ground = () => (map.showPictures ? { ...theme, dark: true, ground: [4, 6, 10], text: "#e0e0e0" } : theme);
   map.say = (text) => (status.textContent = text);
   map.setCursor = () => (canvas.style.cursor = map.tool === "pan" ? "grab" : "crosshair");
 
@@ -112,7 +112,7 @@ function render({ model, el }) {
     map.showPictures = on && map.state.pictures;
     pictures.setAttribute("aria-pressed", String(Boolean(map.showPictures)));
     map.repaint();
-    askPictures();
+    link.request();
   };
   map.showKeys = (on = keys.hidden) => {
     const was = !keys.hidden;
@@ -154,7 +154,7 @@ function render({ model, el }) {
     const ratio = devicePixelRatio || 1;
     const size = { w: Math.round(map.box.width * ratio), h: Math.round(map.box.height * ratio), dpr: ratio };
     const fits = map.wantsFit || !map.view;
-    const message = { ...size, view: fits ? null : map.view, fit: Boolean(map.wantsFit), keep: Boolean(map.adopt) };
+    const message = { ...size, view: fits ? null : map.view, fit: Boolean(map.wantsFit), keep: Boolean(map.adopt), pictures: Boolean(map.showPictures) };
     map.wantsFit = false;
     waiting();
     return message;
@@ -265,6 +265,10 @@ function render({ model, el }) {
   };
   const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers), undefined, silent);
 
+  keys.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" || event.key === "?") map.showKeys(false);
+    event.stopPropagation();
+  });
   gestures(canvas, map);
   map.use("pan");
   const sizes = new ResizeObserver(() => link.request(150));

@@ -13,7 +13,8 @@ from ..stamps import Stamps, encode, tile, to_rgb
 from .base import Part, module, number, numbers, option
 
 MODES = ("replace", "add", "subtract")
-PICTURES, PICTURE_SIZE = 240, 48  # galaxies drawn on the map at most, and their pixels
+PICTURES, PICTURE_SIZE = 400, 64  # galaxies drawn on the map at most, and their pixels
+GAPS = (96.0, 56.0, 34.0)  # CSS pixels between galaxies: the widest that still shows all in view
 CROWD = 60_000  # more points than this in view, and pictures would say nothing about where galaxies are
 
 
@@ -45,14 +46,31 @@ class LatentMap(Part):
     array([3, 4])
     """
 
-    _esm = module("palettes.js", "dom.js", "axes.js", "link.js", "gestures.js", "latent_map.js")
-    hears = ("hello", "view", "pictures", "lasso", "box", "click", "pick", "undo", "redo", "clear", "color", "plane")
+    _esm = module("palettes.js", "dom.js", "axes.js", "link.js", "scene.js", "gestures.js", "latent_map.js")
+    hears = (
+        "hello",
+        "view",
+        "pictures",
+        "lasso",
+        "box",
+        "click",
+        "pick",
+        "undo",
+        "redo",
+        "clear",
+        "color",
+        "plane",
+    )
     height = traitlets.Int(560, min=240, max=4000, help="Height in CSS pixels.").tag(sync=True)
 
     def __init__(self, latents, images=None, *, plane=None, color="count", seed=0, height=560, worker=None):
         super().__init__(latents, plane=plane, seed=seed, worker=worker, height=height)
         self._shown: dict[str, int] = {}
-        self.stamps = images if images is None or isinstance(images, Stamps) else Stamps(self.session.latents.id, images)
+        self.stamps = (
+            images
+            if images is None or isinstance(images, Stamps)
+            else Stamps(self.session.latents.id, images)
+        )
         if color != self.session.color:
             self.session.color_by(color)
 
@@ -60,7 +78,9 @@ class LatentMap(Part):
     def colors(self) -> list[tuple[str, str]]:
         """What the map can be colored by: pairs of name and label."""
         table = self.session.latents.table
-        plain = [name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iufbUSO"]
+        plain = [
+            name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iufbUSO"
+        ]
         unit = {name: str(table[name].unit or "") for name in plain}
         return [("count", "how many"), *((n, f"{n} [{unit[n]}]" if unit[n] else n) for n in plain)]
 
@@ -85,6 +105,7 @@ class LatentMap(Part):
                 "n": len(session.latents), "n_selected": len(session.selected_rows),
                 "color": session.color, "colors": self.colors, "plane": _name(session.plane), "planes": self.planes,
                 "axes": list(session.axes), "equal": isinstance(session.plane, str),
+                "home": list(session.home()),
                 "can_undo": session.can_undo, "can_redo": session.can_redo,
                 "picked": None if session.picked is None else str(session.picked), "where": where,
                 "polygon": None if session.polygon is None else _thin(session.polygon).tolist(),
@@ -115,7 +136,8 @@ class LatentMap(Part):
         session = self.session
         with session.lock:
             view = self._look(message.get("view"), message, width, height)
-            frame = session.frame(width, height, view=view, ratio=ratio)
+            small = {"spread": round(ratio)} if message.get("pictures") is True else {}
+            frame = session.frame(width, height, view=view, ratio=ratio, **small)
             counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
             known = {"color": session.color, "plane": _name(session.plane), **counts}
         # row 0 is at the bottom; pictures start at the top
@@ -138,6 +160,8 @@ class LatentMap(Part):
                 return _fill(session.view, width, height) if isinstance(session.plane, str) else session.view
         else:
             view = numbers({"view": [view]}, "view", 4, 1)[0].tolist()
+            if message.get("keep") is True:  # another canvas set it; this one only follows, in its own shape
+                return view
         self._drawing = True
         try:
             session.set_view(view)
@@ -180,7 +204,9 @@ class LatentMap(Part):
         def told(_):
             self.tell("state", changed=["plane"], view=None, **self.state())
 
-        self.later("plane", lambda: self.session.use_plane(pair if pair and name == _name(pair) else name), told)
+        self.later(
+            "plane", lambda: self.session.use_plane(pair if pair and name == _name(pair) else name), told
+        )
 
     def on_pictures(self, message: dict) -> None:
         view = numbers({"view": [message.get("view")]}, "view", 4, 1)[0]
@@ -188,8 +214,8 @@ class LatentMap(Part):
         seq = int(number(message, "seq", 0))
 
         def told(found):
-            items, sheet = found
-            self.tell("pictures", [sheet] if items else [], seq=seq, items=items, size=PICTURE_SIZE)
+            about, sheet = found
+            self.tell("pictures", [sheet] if sheet else [], seq=seq, **about)
 
         self.later("pictures", lambda: self._pictures(view, width, height), told)
 
@@ -197,33 +223,41 @@ class LatentMap(Part):
         """Galaxies to draw on the map: [x, y, row, selected] each, and one sheet of their pictures."""
         session = self.session
         if self.stamps is None or session.store.count(view) > CROWD:
-            return [], b""
+            return {"items": []}, b""
         with session.lock:
             store, chosen = session.store, session.selected_rows
             at = store.positions(view)
             rows, x, y = store.order[at], store.x[at], store.y[at]
         inside = (x >= view[0]) & (x <= view[1]) & (y >= view[2]) & (y <= view[3]) & self.stamps.has(rows)
-        rows, x, y = rows[inside], x[inside], y[inside]
-        kept = apart(rows, (x - view[0]) / (view[1] - view[0]) * width, (y - view[2]) / (view[3] - view[2]) * height)
+        x, y, rows = x[inside], y[inside], rows[inside]
+        px, py = (x - view[0]) / (view[1] - view[0]) * width, (y - view[2]) / (view[3] - view[2]) * height
+        for gap in GAPS:
+            kept = apart(rows, px, py, gap=gap)
+            if len(kept) == len(rows):
+                break
         if not len(kept):
-            return [], b""
+            return {"items": []}, b""
         images = self.stamps.read(rows[kept])
-        size = min(PICTURE_SIZE, images.shape[0])
+        size = min(PICTURE_SIZE, int(1.5 * gap), *images.shape)
         rgb = to_rgb(images if images.shape == (size, size) else images.crop(min(images.shape)).resize(size))
         selected = np.isin(rows[kept], chosen)
         items = [[float(a), float(b), int(r), bool(s)] for a, b, r, s in
                  zip(x[kept], y[kept], rows[kept], selected, strict=True)]  # fmt: skip
-        return items, encode(tile(rgb, columns=16), "jpeg")
+        columns = min(16, len(items))
+        about = {"items": items, "size": size, "columns": columns, "gap": gap}
+        return about, encode(tile(rgb, columns=columns), "jpeg")
 
 
-def apart(rows, x, y, *, gap: float = 44.0, most: int = PICTURES) -> np.ndarray:
+def apart(rows, x, y, *, gap: float = 34.0, most: int = PICTURES) -> np.ndarray:
     """Indices of galaxies at least `gap` pixels from each other, the same ones whatever the view.
 
     >>> apart(np.arange(3), np.array([0.0, 1.0, 99.0]), np.zeros(3)).size
     2
     """
     # an order that hangs on the row alone keeps a picture where it is while one pans
-    order = np.argsort((np.asarray(rows).astype(np.uint64) * np.uint64(2654435761)) % np.uint64(2**32), kind="stable")
+    order = np.argsort(
+        (np.asarray(rows).astype(np.uint64) * np.uint64(2654435761)) % np.uint64(2**32), kind="stable"
+    )
     cells = np.floor(np.stack([x, y], axis=1)[order] / (gap / 2)).astype(int)
     order = order[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
     kept: list[int] = []

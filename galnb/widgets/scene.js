@@ -39,7 +39,7 @@ function drawMap(context, map, theme) {
   drawMarker(context, map, ground);
   context.restore();
   drawAxes(context, box, view, map.state.axes || ["", ""], theme);
-  if (map.frame) drawScale(context, box, map.frame, map.paletteOf(), ground === theme ? theme : { ...theme, dark: true });
+  if (map.frame) drawScale(context, box, map.frame, map.paletteOf(), theme, ground);
 }
 
 function drawFrame(context, map) {
@@ -48,7 +48,7 @@ function drawFrame(context, map) {
   const [right, bottom] = map.toPixel([map.frame.view[1], map.frame.view[2]]);
   const exact = Math.abs(right - left - map.box.width) < 0.01;
   context.imageSmoothingEnabled = !exact;
-  context.globalAlpha = map.showPictures && map.pictures.length ? 0.6 : 1;
+  context.globalAlpha = map.showPictures && map.pictures.length ? 0.7 : 1;
   if (exact) context.drawImage(map.bitmap, Math.round(left), Math.round(top), map.box.width, map.box.height);
   else context.drawImage(map.bitmap, left, top, right - left, bottom - top);
   context.globalAlpha = 1;
@@ -65,10 +65,8 @@ function drawPictures(context, map, theme) {
     const half = shown / 2;
     if (px < map.box.x - half || py < map.box.y - half || px > map.box.x + map.box.width + half || py > map.box.y + map.box.height + half) return;
     const source = [(k % columns) * size, Math.floor(k / columns) * size, size, size];
-    context.globalAlpha = choosing && !selected ? 0.22 : 1;
-    context.globalCompositeOperation = "lighten";
+    context.globalAlpha = choosing && !selected ? 0.25 : 1;
     context.drawImage(canvas, ...source, px - half, py - half, shown, shown);
-    context.globalCompositeOperation = "source-over";
     if (choosing && selected) {
       context.beginPath();
       context.arc(px, py, half - 3, 0, 2 * Math.PI);

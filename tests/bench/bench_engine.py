@@ -1,4 +1,4 @@
-"""Kernel-side time of one frame: galnb's engine, Datashader over all points, HoloViews' rasterize; paired, in ms.
+"""Kernel-side time of one frame: galnb, Datashader over all points, HoloViews' rasterize; paired.
 
 python tests/bench/bench_engine.py [repeats]
 """
@@ -19,7 +19,7 @@ SIZE = 700, 600
 
 
 def main(repeats: int) -> None:
-    print(f"{'points':>8} {'view':>5} {'visible':>9} {'galnb':>8} {'canvas':>8} {'rasterize':>9}  canvas/ rasterize/galnb")
+    print("  points  view   visible    galnb   canvas rasterize  canvas/galnb  rasterize/galnb   (ms)")
     for n in (1_000_000, 10_000_000):
         x, y = np.random.default_rng(0).normal(size=(2, n)).astype("f4")
         store, table = Store.build(x, y), pd.DataFrame({"x": x, "y": y})
@@ -27,9 +27,9 @@ def main(repeats: int) -> None:
         for name, half in (("wide", 5.5), ("mid", 1.0), ("deep", 0.1)):
             view = (-half, half, -half, half)
             ways = {
-                "galnb": lambda v=view: render(store, v, *SIZE),
-                "canvas": lambda v=view: Canvas(*SIZE, v[:2], v[2:]).points(table, "x", "y"),
-                "rasterize": lambda v=view: rasterize(
+                "galnb": lambda v=view, store=store: render(store, v, *SIZE),
+                "canvas": lambda v=view, table=table: Canvas(*SIZE, v[:2], v[2:]).points(table, "x", "y"),
+                "rasterize": lambda v=view, points=points: rasterize(
                     points, x_range=v[:2], y_range=v[2:], width=SIZE[0], height=SIZE[1], dynamic=False
                 ),
             }
@@ -42,7 +42,10 @@ def main(repeats: int) -> None:
                         times[way].append(1e3 * (time.perf_counter() - start))
             own, canvas, holo = (float(np.median(times[way])) for way in ways)
             visible = render(store, view, *SIZE).n_visible
-            print(f"{n:8.0e} {name:>5} {visible:9d} {own:8.1f} {canvas:8.1f} {holo:9.1f}  {canvas / own:7.1f} {holo / own:16.1f}")
+            print(
+                f"{n:8.0e} {name:>5} {visible:9d} {own:8.1f} {canvas:8.1f} {holo:9.1f}  "
+                f"{canvas / own:7.1f} {holo / own:16.1f}"
+            )
 
 
 if __name__ == "__main__":

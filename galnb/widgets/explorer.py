@@ -1,0 +1,81 @@
+"""`Explorer`: the map, a wall of galaxies and a decoder, side by side on one session."""
+
+from __future__ import annotations
+
+from inspect import signature
+
+import ipywidgets
+from astropy.table import Table
+
+from ..latents import Latents
+from ..stamps import Stamps
+from .base import Panel, check_options
+from .decoder import Decoder
+from .gallery import Gallery
+from .latent_map import LatentMap
+
+
+class Explorer(Panel):
+    """A latent catalogue to look around in; what is selected comes back as ids, Latents or a table.
+
+    Parameters
+    ----------
+    latents : Latents or Session
+    images : Images or Source, optional
+        Found by id; a source is read on demand.
+    model : Model, optional
+        The one that made the latents; it draws reconstructions and what would live in empty space.
+    plane : "pca", "umap" or two column names
+    color : "count" or a column
+    height : int
+        CSS pixels.
+    per_page : int
+        Thumbnails a page.
+    seed : int
+        For UMAP.
+
+    Attributes
+    ----------
+    selection : tuple of object ids
+    session : Session
+        View, selection, color and undo; save it with ``session.save(path)``.
+    """
+
+    def build(self, images=None, model=None, *, color="count", height=600, per_page=25) -> tuple:
+        shared = {"worker": self.worker}
+        stamps = None if images is None else Stamps(self.session.latents.id, images)
+        self.map = LatentMap(self.session, stamps, color=color, height=height, **shared)
+        self.decoder = Decoder(self.session, stamps, model, **shared)
+        self.gallery = Gallery(self.session, stamps, model, per_page=per_page, **shared)
+        side = ipywidgets.VBox([self.decoder, self.gallery])
+        side.layout.height = f"{height}px"
+        side.add_class("galnb-side")
+        both = ipywidgets.HBox([self.map, side])
+        both.add_class("galnb-both")
+        return (both,)
+
+    def selected(self) -> Latents:
+        """The selected galaxies as Latents."""
+        return self.session.selected()
+
+    def selection_table(self) -> Table:
+        """The selected galaxies as one astropy Table: id, columns, z."""
+        return self.selected().to_table()
+
+
+def explore(latents, images=None, model=None, **options) -> Explorer:
+    """A latent catalogue to look around in: map, galaxies, reconstructions; see `Explorer` for the options.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> here = explore(Latents(np.arange(20), np.eye(20)), color="count", height=500)
+    >>> here.selection = (3, 5)
+    >>> here.selected().z.shape
+    (2, 20)
+    """
+    known = [*signature(Explorer.build).parameters, *signature(Panel.__init__).parameters]
+    check_options(
+        options, [n for n in known if n not in ("self", "latents", "images", "model", "args", "options")]
+    )
+    return Explorer(latents, images, model, **options)

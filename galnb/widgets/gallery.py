@@ -1,0 +1,166 @@
+"""`Gallery`: a wall of galaxies, those that are selected or a sample of those in view."""
+
+from __future__ import annotations
+
+import numpy as np
+import traitlets
+
+from ..images import Images
+from ..stamps import Stamps, png, scale_bar, to_rgb
+from .base import Part, module, number
+from .latent_map import pick_row
+
+
+class Gallery(Part):
+    """Thumbnails as buttons, a page at a time; a click picks.
+
+    Parameters
+    ----------
+    latents : Latents or Session
+    images : Images or Source, optional
+        Without them the model's decoded galaxies are shown, and without a model their names.
+    model : Model, optional
+        One that can decode.
+    per_page : int
+
+    Examples
+    --------
+    >>> from galnb.latents import Latents
+    >>> wall = Gallery(Latents(np.arange(40), np.eye(40)), per_page=12)
+    >>> wall.selection = (5, 6)
+    >>> wall.rows.tolist()
+    [5, 6]
+    """
+
+    _esm = module("dom.js", "gallery.js")
+    hears = ("hello", "page", "pick")
+    per_page = traitlets.Int(25, min=1, max=400, help="Thumbnails a page.").tag(sync=True)
+
+    def __init__(self, latents, images=None, model=None, *, plane=None, seed=0, per_page=25, worker=None):
+        super().__init__(latents, plane=plane, seed=seed, worker=worker, per_page=per_page)
+        known = self.session.latents.id
+        self.stamps = images if images is None or isinstance(images, Stamps) else Stamps(known, images)
+        self.model, self._start, self._asked = model, 0, False
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Catalogue rows of the wall: the selection, or one page of a sample of the view (seeded)."""
+        chosen = self.session.selected_rows
+        return chosen if len(chosen) else sample_view(self.session, self.per_page)
+
+    def draw(self, changed: set[str]) -> None:
+        if not self._asked:
+            return
+        if "selection" in changed:
+            self._start = 0
+        if changed & {"selection", "plane"} or ("view" in changed and not len(self.session.selected_rows)):
+            self.show()
+        elif changed & {"picked", "spot"}:
+            self.tell("picked", picked=self._picked())
+
+    def show(self) -> None:
+        """Send the page, when the worker comes to it."""
+        start = self._start
+        self.later(
+            "page", lambda: self._page(start), lambda page: self.tell("page", page.pop("pictures"), **page)
+        )
+
+    def on_hello(self, message: dict) -> None:
+        self._asked = True
+        self.show()
+
+    def on_page(self, message: dict) -> None:
+        start = int(number(message, "start", -1e9, 1e12))
+        last = max(len(self.rows) - 1, 0) // self.per_page * self.per_page
+        self._start = min(max(start, 0), last)
+        self.show()
+
+    def on_pick(self, message: dict) -> None:
+        pick_row(self.session, int(number(message, "row", 0, len(self.session.latents) - 1)))
+
+    def _picked(self) -> int:
+        picked = self.session.picked
+        return -1 if picked is None else int(self.session.latents.rows_of([picked])[0])
+
+    def _page(self, start: int) -> dict:
+        with self.session.lock:
+            rows, n_selected = self.rows, len(self.session.selected_rows)
+        shown = rows[start : start + self.per_page]
+        pictures, size, scale = self._pictures(shown)
+        color = self.session.color
+        items = [
+            {"row": int(r), "name": name_of(self.session, r), "about": about(self.session, r)} for r in shown
+        ]
+        bar = scale_bar(scale, size)
+        return {
+            "start": start, "total": len(rows), "per_page": self.per_page, "items": items, "pictures": pictures,
+            "selected": n_selected > 0, "color": color, "picked": self._picked(),
+            "decoded": self.stamps is None and self.model is not None,
+            "bar": bar and {"share": bar[0], "label": bar[1]},
+        }  # fmt: skip
+
+    def _pictures(self, rows) -> tuple[list[bytes], int, float | None]:
+        """One PNG a row (empty where there is no image), their width and pixel scale."""
+        if self.stamps is not None:
+            has = self.stamps.has(rows)
+            images = self.stamps.read(rows[has]) if has.any() else None
+            scale = self.stamps.pixel_scale
+        elif self.model is not None:
+            has, images, scale = (
+                np.ones(len(rows), dtype=bool),
+                decoded(self.model, self.session.latents.z[rows]),
+                None,
+            )
+        else:
+            return [], 0, None
+        drawn = iter([] if images is None else to_rgb(images))
+        return [png(next(drawn)) if here else b"" for here in has], images.shape[1] if images else 0, scale
+
+
+def decoded(model, z: np.ndarray) -> Images:
+    """The galaxies (k) that a model makes of latents z (k, d)."""
+    import torch
+
+    with torch.inference_mode():
+        pixels = model.decode(torch.from_numpy(np.array(z, dtype=np.float32)).to(model.device))
+    return Images(pixels.float().cpu().numpy(), bands=model.bands)
+
+
+def sample_view(session, k: int, *, seed: int = 0) -> np.ndarray:
+    """At most `k` catalogue rows (ascending) of galaxies in view, drawn evenly; the same whenever asked again."""
+    with session.lock:
+        store, (x0, x1, y0, y1) = session.store, session.view
+        runs = store.runs((x0, x1, y0, y1))
+        ends = np.cumsum(runs[:, 1] - runs[:, 0])
+        if not len(ends):
+            return np.zeros(0, dtype=int)
+        total = int(ends[-1])
+        # cells overlap the view's edge, so draw more than are wanted and keep those inside
+        few = total <= 8 * k
+        drawn = np.arange(total) if few else np.random.default_rng(seed).choice(total, 8 * k, replace=False)
+        run = np.searchsorted(ends, drawn, side="right")
+        at = runs[run, 1] - (ends[run] - drawn)
+        inside = (store.x[at] >= x0) & (store.x[at] <= x1) & (store.y[at] >= y0) & (store.y[at] <= y1)
+        at = at[inside]
+        if few:
+            at = np.random.default_rng(seed).permutation(at)
+        return np.sort(store.order[at[:k]]).astype(int)
+
+
+def name_of(session, row: int) -> str:
+    """A galaxy's id as text."""
+    return str(session.latents.id[row])
+
+
+def about(session, row: int, *, most: int = 4) -> str:
+    """The first columns of a galaxy in words, the one that colors the map foremost."""
+    table = session.latents.table
+    names = [name for name in table.colnames if table[name].ndim == 1 and name != "id"]
+    if session.color in names:
+        names = [session.color, *(name for name in names if name != session.color)]
+    parts = []
+    for name in names[:most]:
+        value, unit = table[name][row], str(table[name].unit or "")
+        number = isinstance(value, float | np.floating) and not np.ma.is_masked(value)
+        parts.append(f"{name} {f'{value:.4g}' if number else str(value)[:60]}{' ' + unit if unit else ''}")
+    return ", ".join(parts)
