@@ -17,7 +17,7 @@ function render({ model, el }) {
     busy: () => row.classList.add("galnb-dim"),
     empty: (message) => {
       say("Nothing picked", message.text);
-      row.replaceChildren(...["", "", ""].map(() => make("figure", { class: "galnb-blank", "aria-hidden": "true" }, make("div"))));
+      row.replaceChildren(...Array.from({ length: message.blanks }, () => make("figure", { class: "galnb-blank", "aria-hidden": "true" }, make("div"))));
     },
     pictures: (message, buffers) => {
       say(message.title, message.text);

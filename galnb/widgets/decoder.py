@@ -50,9 +50,10 @@ class Decoder(Part):
         with self.session.lock:
             picked, spot = self.session.picked, self.session.spot
         if picked is None and spot is None:
+            blanks = 3 if self.model and self.stamps else int(bool(self.model or self.stamps))
             can = "Click a galaxy to see it" + (" and its reconstruction" if self.model else "")
             can += ", or empty space to see what would live there" if self.model else ""
-            self.later("show", lambda: None, lambda _: self.tell("empty", text=can))
+            self.later("show", lambda: None, lambda _: self.tell("empty", text=can, blanks=blanks))
             return
         self.tell("busy")
         work = self._galaxy if picked is not None else self._spot

@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   el.classList.add("galnb-gallery");
-  el.dataset.lmSuppressShortcuts = "true";
+  keepKeys(el);
   let page = null;
   const title = make("span", { class: "galnb-title" });
   const place = make("span", { class: "galnb-faint", role: "status", "aria-live": "polite" });

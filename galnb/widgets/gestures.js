@@ -15,6 +15,8 @@ const KEYS = [
   ["?", "these keys"],
 ];
 
+const AIMED = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "+", "=", "-", "_", "Enter", " "]);
+const PACE = 650; // ms between frames while one zooms: the old one, stretched, will do so long
 const modeOf = (event) => (event.shiftKey ? "add" : event.altKey ? "subtract" : "replace");
 
 function zoomed(view, at, factor, home) {
@@ -97,14 +99,14 @@ function gestures(canvas, map) {
     event.preventDefault();
     const lines = event.deltaMode === 1 ? 30 : event.deltaMode === 2 ? 300 : 1;
     const turn = Math.max(-240, Math.min(240, event.deltaY * lines * (event.ctrlKey ? 6 : 1)));
-    map.look(zoomed(map.view, toData(at), Math.exp(turn * 0.0017), map.state.home), 400);
+    map.look(zoomed(map.view, toData(at), Math.exp(turn * 0.0017), map.state.home), PACE);
   };
 
   const step = (dx, dy, event) => {
     if (map.tool === "pan") {
       const [x0, x1, y0, y1] = map.view;
       const [sx, sy] = [(x1 - x0) * 0.1 * dx, (y1 - y0) * 0.1 * dy];
-      return map.look([x0 + sx, x1 + sx, y0 + sy, y1 + sy], 400);
+      return map.look([x0 + sx, x1 + sx, y0 + sy, y1 + sy], PACE);
     }
     const far = event.shiftKey ? 2 : 16;
     const { x, y, width, height } = map.box;
@@ -144,7 +146,7 @@ function gestures(canvas, map) {
     }
     map.command({ t: "clear" });
   };
-  const zoom = (factor) => () => map.look(zoomed(map.view, toData(map.cross), factor, map.state.home), 400);
+  const zoom = (factor) => () => map.look(zoomed(map.view, toData(map.cross), factor, map.state.home), PACE);
   const KEY = {
     ArrowLeft: (e) => step(-1, 0, e), ArrowRight: (e) => step(1, 0, e), ArrowUp: (e) => step(0, 1, e), ArrowDown: (e) => step(0, -1, e),
     "+": zoom(0.8), "=": zoom(0.8), "-": zoom(1.25), _: zoom(1.25), 0: () => map.fit(), Home: () => map.fit(),
@@ -161,7 +163,7 @@ function gestures(canvas, map) {
     } else {
       if (!KEY[name]) return;
       const { x, y, width, height } = map.box;
-      map.cross = map.cross || [x + width / 2, y + height / 2];
+      if (AIMED.has(name)) map.cross = map.cross || [x + width / 2, y + height / 2];
       KEY[name](event);
     }
     event.preventDefault();

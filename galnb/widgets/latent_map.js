@@ -9,7 +9,7 @@ const HINTS = {
 
 function render({ model, el }) {
   el.classList.add("galnb-map");
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take B for "insert a cell below"
+  keepKeys(el);
   const map = { view: null, box: null, tool: "pan", corners: [], cross: null, path: null, state: {}, palette: {}, pictures: [] };
   const send = (message) => model.send(message);
   const button = (label, title, action, more = {}) => make("button", { type: "button", title, onclick: action, ...more }, label);
@@ -159,7 +159,7 @@ function render({ model, el }) {
     waiting();
     return message;
   }, (frame, layers) => {
-    const moving = performance.now() - link.movedAt < 60 && link.wanted;
+    const moving = performance.now() - link.movedAt < REST && link.wanted;
     Object.assign(map, { frame, index: layers[0], marked: layers[1] || null });
     if (!moving || !map.view) map.view = frame.view;
     if (!busy.textContent) settled();

@@ -13,8 +13,8 @@ from ..stamps import Stamps, encode, tile, to_rgb
 from .base import Part, module, number, numbers, option
 
 MODES = ("replace", "add", "subtract")
-PICTURES, PICTURE_SIZE = 400, 64  # galaxies drawn on the map at most, and their pixels
-GAPS = (96.0, 56.0, 34.0)  # CSS pixels between galaxies: the widest that still shows all in view
+PICTURES, PICTURE_SIZE = 500, 64  # galaxies drawn on the map at most, and their pixels
+GAPS = (96.0, 56.0, 27.0)  # CSS pixels between galaxies: the widest that still shows all in view
 CROWD = 60_000  # more points than this in view, and pictures would say nothing about where galaxies are
 
 
@@ -238,7 +238,7 @@ class LatentMap(Part):
         if not len(kept):
             return {"items": []}, b""
         images = self.stamps.read(rows[kept])
-        size = min(PICTURE_SIZE, int(1.5 * gap), *images.shape)
+        size = min(PICTURE_SIZE, int(2 * gap), *images.shape)
         rgb = to_rgb(images if images.shape == (size, size) else images.crop(min(images.shape)).resize(size))
         selected = np.isin(rows[kept], chosen)
         items = [[float(a), float(b), int(r), bool(s)] for a, b, r, s in
@@ -248,7 +248,7 @@ class LatentMap(Part):
         return about, encode(tile(rgb, columns=columns), "jpeg")
 
 
-def apart(rows, x, y, *, gap: float = 34.0, most: int = PICTURES) -> np.ndarray:
+def apart(rows, x, y, *, gap: float = 27.0, most: int = PICTURES) -> np.ndarray:
     """Indices of galaxies at least `gap` pixels from each other, the same ones whatever the view.
 
     >>> apart(np.arange(3), np.array([0.0, 1.0, 99.0]), np.zeros(3)).size

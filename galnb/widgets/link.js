@@ -5,6 +5,8 @@ async function inflate(buffer) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+const REST = 130; // ms without movement after which the map is at rest
+
 class FrameLink {
   // ask(): the view message to send; show(frame, layers): a picture is there; silent(): no answer for 5 s
   constructor(model, ask, show, silent) {
@@ -25,7 +27,7 @@ class FrameLink {
     this.wanted = true;
     clearTimeout(this.timer);
     if (!pace || still) return this.send();
-    const wait = Math.max(0, Math.min(70, this.sentAt + pace - now));
+    const wait = Math.max(0, Math.min(REST, this.sentAt + pace - now));
     this.timer = setTimeout(() => this.send(), wait);
   }
 
@@ -53,7 +55,7 @@ class FrameLink {
     this.show(frame, layers);
     this.underWay = 0;
     // what moved in the meantime goes out when it rests; what did not wait for that goes out now
-    if (this.wanted) this.timer = setTimeout(() => this.send(), Math.max(0, this.movedAt + 70 - performance.now()));
+    if (this.wanted) this.timer = setTimeout(() => this.send(), Math.max(0, this.movedAt + REST - performance.now()));
   }
 
   // Nothing will come for the request under way: an error came instead.

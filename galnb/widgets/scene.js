@@ -17,7 +17,7 @@ async function cutOut(buffer, message) {
   soft.fillRect(0, 0, size, size);
   context.fillStyle = context.createPattern(stamp, "repeat");
   context.fillRect(0, 0, image.width, image.height);
-  return { canvas, size, columns: message.columns, shown: message.gap };
+  return { canvas, size, columns: message.columns, shown: message.gap * 1.3 }; // edges are faded, so they may overlap
 }
 
 function drawMap(context, map, theme) {

@@ -106,7 +106,7 @@ def test_no_file_of_the_family_can_turn_a_string_into_markup_or_code():
     for path in [*FOLDER.glob("*.py"), *FOLDER.glob("*.js")]:
         text = path.read_text()
         assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|(?<!\.)\beval\(|new Function", text
         ), path
         assert not re.search(r"widgets\.HTML|HTMLMath|pyplot|https?://", text), path
         assert text.count("\n") < 400, path
