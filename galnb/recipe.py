@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from . import metrics, models, sources, weights
-from .encode import reconstruct
+from .encoding import reconstruct
 from .errors import BadInput, one_of
 from .images import Images
 from .models.base import Model

@@ -69,6 +69,7 @@ class Session:
 
     def __init__(self, latents: Latents, *, plane=None, seed: int = 0):
         self.latents, self.seed, self.lock = latents, seed, threading.RLock()
+        self._making = threading.RLock()
         self._planes: dict[object, tuple[Plane, Store]] = {}
         self._views: dict[object, tuple[float, float, float, float]] = {}
         self._past: list[State] = []
@@ -142,8 +143,7 @@ class Session:
 
     def projection(self, name=None) -> Plane:
         """A plane by name ("pca", "umap", a pair of columns), the current one where not given; made once."""
-        with self.lock:
-            return self._open(self._plane_key(self.plane if name is None else name))[0]
+        return self._open(self._plane_key(self.plane if name is None else name))[0]
 
     def selected(self) -> Latents:
         """The selected galaxies."""
@@ -244,8 +244,8 @@ class Session:
     def use_plane(self, name) -> None:
         """Draw the map in another plane; the selection stays, its outline and an empty spot do not."""
         key = self._plane_key(name)
+        self._open(key)
         with self.lock:
-            self._open(key)
             command = {"do": "use_plane", "name": key}
             moved = {} if key == self.plane else {"polygon": None, "spot": None}
             changed = self._commit(command, plane=key, **moved)
@@ -340,7 +340,9 @@ class Session:
         return pair
 
     def _open(self, key) -> tuple[Plane, Store]:
-        with self.lock:
+        if key in self._planes:
+            return self._planes[key]
+        with self._making:  # not `lock`: UMAP takes a while, and frames are wanted meanwhile
             if key not in self._planes:
                 if isinstance(key, str):
                     plane = Plane(self.latents.z, key, seed=self.seed)

@@ -39,7 +39,7 @@ def to_rgb(images: Images) -> np.ndarray:
 
 
 def _lupton(pixels: np.ndarray, *, q: float = 8.0) -> np.ndarray:
-    """Lupton's asinh of the mean intensity, which keeps each pixel's color; from median to 99.7th percentile."""
+    """Lupton's asinh of the mean intensity, which keeps each pixel's color; up to the 99.7th percentile."""
     pixels = pixels - np.median(pixels, axis=(2, 3), keepdims=True)
     intensity = pixels.mean(axis=1, keepdims=True)
     top = np.percentile(intensity, 99.7, axis=(2, 3), keepdims=True)
@@ -94,7 +94,7 @@ def tile(rgb: np.ndarray, *, columns: int, gap: int = 0) -> np.ndarray:
 
 
 def residual(image: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarray, float]:
-    """What a reconstruction misses, mean over bands: a picture uint8 (y, x, 3), and the scale s of its colors.
+    """What a reconstruction misses, mean over bands: a picture uint8 (y, x, 3), and the scale s of its color.
 
     Orange is light that the reconstruction lacks, blue light that it adds, black none; full color is at
     +s and -s, the largest |difference| but for the top 0.5 % of pixels, in the images' unit.

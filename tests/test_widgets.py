@@ -130,12 +130,17 @@ def test_the_state_tells_names_and_never_numbers_that_a_browser_would_round(tab)
 
 BAD = [
     {"t": "nonsense"}, {"t": "__init__"}, {"t": None}, {}, {"t": ["view"]}, {"t": "send"},
-    VIEW | {"w": 0}, VIEW | {"w": 1e9}, VIEW | {"h": "200"}, VIEW | {"dpr": float("nan")}, VIEW | {"seq": True},
-    VIEW | {"view": [0, 1]}, VIEW | {"view": "all"}, VIEW | {"view": [1, 0, 0, 1]}, VIEW | {"view": [0, float("inf"), 0, 1]},
+    VIEW | {"w": 0}, VIEW | {"w": 1e9}, VIEW | {"h": "200"}, VIEW | {"dpr": float("nan")},
+    VIEW | {"seq": True},
+    VIEW | {"view": [0, 1]}, VIEW | {"view": "all"}, VIEW | {"view": [1, 0, 0, 1]},
+    VIEW | {"view": [0, float("inf"), 0, 1]},
     VIEW | {"view": {"x": 1}}, VIEW | {"view": [0, 1, [2], 3]},
-    {"t": "lasso", "polygon": [[0, 0], [1, 1]], "mode": "replace"}, {"t": "lasso", "polygon": [], "mode": "replace"},
-    {"t": "lasso", "polygon": [["a", "b"]] * 3, "mode": "replace"}, {"t": "lasso", "polygon": [[0, 0]] * 30000, "mode": "add"},
-    {"t": "lasso", "polygon": [[0, 0], [1, 1], [0, 1]], "mode": "explode"}, {"t": "lasso", "polygon": [[0, 0], [1], [0, 1]]},
+    {"t": "lasso", "polygon": [[0, 0], [1, 1]], "mode": "replace"},
+    {"t": "lasso", "polygon": [], "mode": "replace"},
+    {"t": "lasso", "polygon": [["a", "b"]] * 3, "mode": "replace"},
+    {"t": "lasso", "polygon": [[0, 0]] * 30000, "mode": "add"},
+    {"t": "lasso", "polygon": [[0, 0], [1, 1], [0, 1]], "mode": "explode"},
+    {"t": "lasso", "polygon": [[0, 0], [1], [0, 1]]},
     {"t": "box", "box": [0, 1, 0], "mode": "add"}, {"t": "click", "x": None, "y": 0, "rx": 1, "ry": 1},
     {"t": "click", "x": 0, "y": 0, "rx": -1, "ry": 1}, {"t": "pick", "row": N}, {"t": "pick", "row": -1},
     {"t": "color", "name": "shapes"}, {"t": "color", "name": 3}, {"t": "plane", "name": "tsne"},
@@ -153,14 +158,17 @@ def test_a_bad_message_is_told_and_changes_nothing(tab, message):
 
 JUNK = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
 )  # fmt: skip
 FUZZED = LatentMap(LATENTS)
 
 
+FIELDS = "view w h dpr seq client polygon mode box x y rx ry row name plane".split()
+
+
 @settings(max_examples=150, deadline=None)
-@given(kind=st.sampled_from(LatentMap.hears), content=st.dictionaries(
-    st.sampled_from(["view", "w", "h", "dpr", "seq", "client", "polygon", "mode", "box", "x", "y", "rx", "ry", "row", "name"]), JUNK))  # fmt: skip
+@given(st.sampled_from(LatentMap.hears), st.dictionaries(st.sampled_from(FIELDS), JUNK))
 def test_no_message_breaks_the_map(kind, content):
     if kind == "plane":  # UMAP takes its time
         content = content | {"name": "pca"}
@@ -174,6 +182,36 @@ def test_the_plane_changes_in_the_worker_and_keeps_the_selection(tab):
     assert kinds[0] == "busy" and kinds[-1] == "state"
     assert pair.session.plane == "pca" and pair.selection == tuple(IDS[:3].tolist())
     Tab(pair).say(t="plane", name="pca")
+
+
+def test_a_view_of_another_plane_is_not_taken_for_one_of_this():
+    pair = LatentMap(LATENTS, plane=("redshift", "flux"))
+    [(frame, _)] = Tab(pair).hear("frame", **VIEW | {"view": [50, 60, 50, 60], "plane": "pca"})
+    assert frame["n_visible"] == N and frame["plane"] == "redshift × flux"
+
+
+def test_frames_come_while_a_plane_is_being_made(monkeypatch):
+    import threading
+
+    from galnb import session as session_file
+
+    going, gate, plane = threading.Event(), threading.Event(), session_file.Plane
+
+    def slow(*arguments, **options):
+        going.set()
+        gate.wait(20)
+        return plane(*arguments, **options)
+
+    here = LatentMap(LATENTS, plane=("redshift", "flux"))
+    tab = Tab(here)
+    monkeypatch.setattr(session_file, "Plane", slow)
+    here._handle_custom_msg({"t": "plane", "name": "pca"}, [])
+    assert going.wait(20)
+    here._handle_custom_msg(VIEW, [])
+    assert [message["t"] for message, _ in tab.heard] == ["busy", "frame"]
+    gate.set()
+    here.worker.wait()
+    assert here.session.plane == "pca"
 
 
 def test_pictures_on_the_map_keep_apart_and_stay_where_they_are(tab):

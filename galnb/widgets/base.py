@@ -102,7 +102,7 @@ def as_session(latents, plane, seed: int = 0) -> Session:
         return latents
     if not isinstance(latents, Latents):
         raise TypeError(
-            f"latents is a {type(latents).__name__}, wanted Latents (or a Session); make them with galnb.encode"
+            f"latents is a {type(latents).__name__}, wanted Latents or a Session; make them with galnb.encode"
         )
     return Session(latents, plane=plane, seed=seed)
 
@@ -256,7 +256,7 @@ class Panel(Chooser, ipywidgets.VBox):
 
     A member defines `build(...) -> children` and, where it shows more than its parts do, `draw(changed)`.
     Laws, checked for every member: it builds without a browser; an exception in a callback is shown in the
-    panel; a misspelt option is refused; two link by `traitlets.link`; catalogue strings are text, never markup.
+    panel; a misspelt option is refused; two link by `traitlets.link`; its strings are text, never markup.
 
     Parameters
     ----------

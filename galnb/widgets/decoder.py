@@ -1,4 +1,4 @@
-"""`Decoder`: the picked galaxy beside what the model makes of it, or the galaxy that would live in an empty spot."""
+"""`Decoder`: the picked galaxy beside what the model makes of it, or what would live in an empty spot."""
 
 from __future__ import annotations
 
@@ -83,23 +83,19 @@ class Decoder(Part):
                 missed, scale = residual(seen.pixels[0], again.pixels[0])
                 pictures.append(("Residual", missed))
                 error = float(np.sqrt(np.mean(np.square(seen.pixels[0] - again.pixels[0]))))
-                words.append(
-                    f"rms error {error:.3g} of 1; residual: orange is missed light, blue is added, to ±{scale:.2g}"
-                )
+                words.append(f"rms error {error:.3g} of 1")
+                words.append(f"residual: orange is missed light, blue is added, to ±{scale:.2g}")
         if not pictures:
             words.append("Give images=… or model=… to see it")
         return f"Galaxy {name_of(session, row)}", "; ".join(word for word in words if word), pictures, bar
 
     def _spot(self, spot):
         x, y = spot
-        place = f"x = {x:.3g}, y = {y:.3g}"
+        across, up = (label.split(" (")[0] for label in self.session.axes)
+        place = f"{across} = {x:.3g}, {up} = {y:.3g}"
         if self.model is None:
-            return (
-                "Empty space",
-                f"{place}: no galaxy here. Give model=… to decode the one that would live here",
-                [],
-                None,
-            )
+            words = f"{place}: no galaxy here. Give model=… to decode the one that would live here"
+            return "Empty space", words, [], None
         z = self.session.projection().inverse([spot])
         picture = to_rgb(decoded(self.model, z))[0]
         scale = self.stamps.pixel_scale if self.stamps is not None else None

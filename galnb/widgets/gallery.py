@@ -93,7 +93,8 @@ class Gallery(Part):
         ]
         bar = scale_bar(scale, size)
         return {
-            "start": start, "total": len(rows), "per_page": self.per_page, "items": items, "pictures": pictures,
+            "start": start, "total": len(rows), "per_page": self.per_page, "items": items,
+            "pictures": pictures,
             "selected": n_selected > 0, "color": color, "picked": self._picked(),
             "decoded": self.stamps is None and self.model is not None,
             "bar": bar and {"share": bar[0], "label": bar[1]},
@@ -127,7 +128,7 @@ def decoded(model, z: np.ndarray) -> Images:
 
 
 def sample_view(session, k: int, *, seed: int = 0) -> np.ndarray:
-    """At most `k` catalogue rows (ascending) of galaxies in view, drawn evenly; the same whenever asked again."""
+    """At most `k` catalogue rows (ascending) of galaxies in view, drawn evenly; the same when asked again."""
     with session.lock:
         store, (x0, x1, y0, y1) = session.store, session.view
         runs = store.runs((x0, x1, y0, y1))

@@ -135,7 +135,7 @@ function render({ model, el }) {
   // busy after 90 ms, "no answer" after 5 s
   function waiting(text = "") {
     busySince = busySince || performance.now();
-    busy.textContent = text;
+    if (text) busy.textContent = text;
     setTimeout(() => (busy.hidden = !busySince), 90);
   }
   function settled() {
@@ -154,11 +154,12 @@ function render({ model, el }) {
     const ratio = devicePixelRatio || 1;
     const size = { w: Math.round(map.box.width * ratio), h: Math.round(map.box.height * ratio), dpr: ratio };
     const fits = map.wantsFit || !map.view;
-    const message = { ...size, view: fits ? null : map.view, fit: Boolean(map.wantsFit), keep: Boolean(map.adopt), pictures: Boolean(map.showPictures) };
+    const message = { ...size, view: fits ? null : map.view, fit: Boolean(map.wantsFit), keep: Boolean(map.adopt), pictures: Boolean(map.showPictures), plane: map.state.plane };
     map.wantsFit = false;
     waiting();
     return message;
   }, (frame, layers) => {
+    if (map.state.plane && frame.plane !== map.state.plane) return; // asked for before the plane changed
     const moving = performance.now() - link.movedAt < REST && link.wanted;
     Object.assign(map, { frame, index: layers[0], marked: layers[1] || null });
     if (!moving || !map.view) map.view = frame.view;
@@ -231,9 +232,9 @@ function render({ model, el }) {
     clear.disabled = !(message.n_selected || message.where);
     pictures.hidden = !message.pictures;
     problem.hidden = true;
-    settled();
-    describe();
     const changed = new Set(message.changed);
+    if (!busy.textContent || changed.has("plane")) settled();
+    describe();
     if (changed.has("plane")) {
       map.view = map.bitmap = null;
       map.pictures = [];

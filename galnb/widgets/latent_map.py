@@ -10,11 +10,11 @@ import numpy as np
 import traitlets
 
 from ..stamps import Stamps, encode, tile, to_rgb
-from .base import Part, module, number, numbers, option
+from .base import Part, Worker, module, number, numbers, option
 
 MODES = ("replace", "add", "subtract")
 PICTURES, PICTURE_SIZE = 500, 64  # galaxies drawn on the map at most, and their pixels
-GAPS = (96.0, 56.0, 27.0)  # CSS pixels between galaxies: the widest that still shows all in view
+GAPS = (96.0, 64.0, 42.0, 27.0)  # CSS pixels between galaxies: the widest that shows most of those in view
 CROWD = 60_000  # more points than this in view, and pictures would say nothing about where galaxies are
 
 
@@ -65,6 +65,7 @@ class LatentMap(Part):
 
     def __init__(self, latents, images=None, *, plane=None, color="count", seed=0, height=560, worker=None):
         super().__init__(latents, plane=plane, seed=seed, worker=worker, height=height)
+        self.planner = Worker()  # UMAP must not keep galaxies waiting
         self._shown: dict[str, int] = {}
         self.stamps = (
             images
@@ -103,7 +104,8 @@ class LatentMap(Part):
             where = None if spot is None or not np.isfinite(spot).all() else [float(v) for v in spot]
             return {
                 "n": len(session.latents), "n_selected": len(session.selected_rows),
-                "color": session.color, "colors": self.colors, "plane": _name(session.plane), "planes": self.planes,
+                "color": session.color, "colors": self.colors,
+                "plane": _name(session.plane), "planes": self.planes,
                 "axes": list(session.axes), "equal": isinstance(session.plane, str),
                 "home": list(session.home()),
                 "can_undo": session.can_undo, "can_redo": session.can_redo,
@@ -152,7 +154,7 @@ class LatentMap(Part):
     def _look(self, view, message: dict, width: int, height: int):
         """The view that was asked for; where none was, the session's, or all of it."""
         session = self.session
-        if view is None:
+        if view is None or message.get("plane") not in (None, _name(session.plane)):
             fresh = session.view == session.home()
             if message.get("fit") is True or fresh:
                 view = session.home(width, height)
@@ -233,7 +235,7 @@ class LatentMap(Part):
         px, py = (x - view[0]) / (view[1] - view[0]) * width, (y - view[2]) / (view[3] - view[2]) * height
         for gap in GAPS:
             kept = apart(rows, px, py, gap=gap)
-            if len(kept) == len(rows):
+            if len(kept) >= 0.7 * len(rows):
                 break
         if not len(kept):
             return {"items": []}, b""

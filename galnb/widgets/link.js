@@ -21,14 +21,18 @@ class FrameLink {
 
   // The view moved: at once if all was still, then once it rests, or every `pace` ms while it does not.
   request(pace = 0) {
-    const now = performance.now();
-    const still = now - this.movedAt > 200;
-    this.movedAt = now;
+    const still = performance.now() - this.movedAt > 200;
+    this.movedAt = performance.now();
     this.wanted = true;
+    this.pace = pace;
+    if (!pace || still) this.send();
+    else this.later();
+  }
+
+  later() {
     clearTimeout(this.timer);
-    if (!pace || still) return this.send();
-    const wait = Math.max(0, Math.min(REST, this.sentAt + pace - now));
-    this.timer = setTimeout(() => this.send(), wait);
+    const due = Math.min(this.movedAt + REST, this.sentAt + this.pace);
+    this.timer = setTimeout(() => this.send(), Math.max(0, due - performance.now()));
   }
 
   send() {
@@ -54,8 +58,7 @@ class FrameLink {
     frame.roundTrip = performance.now() - this.sentAt;
     this.show(frame, layers);
     this.underWay = 0;
-    // what moved in the meantime goes out when it rests; what did not wait for that goes out now
-    if (this.wanted) this.timer = setTimeout(() => this.send(), Math.max(0, this.movedAt + REST - performance.now()));
+    if (this.wanted) this.later();
   }
 
   // Nothing will come for the request under way: an error came instead.

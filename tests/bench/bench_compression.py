@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from galnb import metrics, recipe, weights
-from galnb.encode import reconstruct
+from galnb.encoding import reconstruct
 from galnb.models import PCA
 from galnb.train import Settings, fit
 

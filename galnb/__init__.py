@@ -1,0 +1,42 @@
+"""galnb: look into survey-scale latent spaces of galaxy images, in a notebook.
+
+Everything public is loaded on first use: `import galnb` is quick and imports neither torch nor bokeh.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+NAMES = {
+    "BadInput": "errors",
+    "Folder": "sources.folder",
+    "GalnbError": "errors",
+    "Hubble": "sources.hubble",
+    "Images": "images",
+    "Latents": "latents",
+    "Plane": "reduce",
+    "Session": "session",
+    "Store": "store",
+    "decode": "encoding",
+    "default_survey": "demo",
+    "encode": "encoding",
+    "explore": "widgets.explorer",
+    "measure": "morphology",
+    "reconstruct": "encoding",
+}
+MODULES = (
+    "augment demo doctor encoding errors figures images latents metrics models morphology provenance "
+    "recipe reduce render session sources stamps store stretch train weights widgets"
+).split()
+
+
+def __getattr__(name: str):
+    if name in NAMES:
+        return getattr(import_module(f"galnb.{NAMES[name]}"), name)
+    if name in MODULES:
+        return import_module(f"galnb.{name}")
+    raise AttributeError(f"module 'galnb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*NAMES, *MODULES, "__version__"])
