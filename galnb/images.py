@@ -146,6 +146,10 @@ class Images:
         """Which images (n,) have neither NaN nor infinite pixels."""
         return np.isfinite(self.pixels).all(axis=(1, 2, 3))
 
+    def select(self, ids) -> Images:
+        """The images of object ids, in their order; an unknown id raises KeyError."""
+        return self[self.rows_of(ids)]
+
     def rows_of(self, ids) -> np.ndarray:
         """Row numbers (k,) of object ids, in their order; an unknown id raises KeyError."""
         return rows_of(self.id, ids)

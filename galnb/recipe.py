@@ -68,6 +68,8 @@ def build(recipe: dict) -> Model:
 def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", progress: bool = True) -> Path:
     """Train a recipe to the end, resuming where it stopped, and save weights with their card.
 
+    A recipe with `start = "OTHER.toml"` goes on from that recipe's weights, which are made first.
+
     Parameters
     ----------
     path : path of a recipe (.toml)
@@ -83,6 +85,9 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
     recipe = read(path)
     images, mask = load_data(recipe, path.parent)
     model = build(recipe)
+    if "start" in recipe:
+        first = cook(path.parent / recipe["start"], out, device=device, progress=progress)
+        model.load_state_dict(weights.load(first).state_dict())
     images = images[list(model.bands)]
     settings = Settings(**_tuples(recipe["train"]))
     history = fit(
@@ -91,6 +96,7 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
         held_out=images[mask].pixels,
         settings=settings,
         checkpoint=out / f"{recipe['name']}.checkpoint",
+        warm_start="start" not in recipe,
         device=device,
         progress=progress,
     )

@@ -61,6 +61,7 @@ def train(
     labels: np.ndarray | None = None,
     settings: Settings = Settings(),
     checkpoint: str | Path | None = None,
+    warm_start: bool = True,
     device: str = "cpu",
 ) -> Iterator[Step]:
     """Train `model` in place, one step at each `next`.
@@ -79,6 +80,8 @@ def train(
         Conditions or classes, handed to `loss` as y.
     checkpoint : path, optional
         Written atomically after every epoch and when the generator is closed; resumed from if there.
+    warm_start : bool
+        Whether the model looks at the images once before the first step; False to train it further.
 
     Yields
     ------
@@ -96,7 +99,8 @@ def train(
     if checkpoint is not None and Path(checkpoint).exists():
         run.restore(Path(checkpoint))
     elif run.step == 0:
-        model.warm_start(_Batches(images, 512, device))
+        if warm_start:
+            model.warm_start(_Batches(images, 512, device))
         run.begin()
     try:
         if run.finished:  # a model without parameters to train, or a run that ended before

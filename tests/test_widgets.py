@@ -42,10 +42,15 @@ class Tab:
     def say(self, **message):
         first = len(self.heard)
         self.widget._handle_custom_msg(message, [])
-        self.widget.worker.wait()
+        self.settle()
         news = self.heard[first:]
         json.dumps([message for message, _ in news], allow_nan=False)
         return news
+
+    def settle(self):
+        for worker in (self.widget.worker, getattr(self.widget, "planner", None)):
+            if worker is not None:
+                worker.wait()
 
     def hear(self, kind, **message):
         return [news for news in self.say(**message) if news[0]["t"] == kind]
@@ -210,7 +215,7 @@ def test_frames_come_while_a_plane_is_being_made(monkeypatch):
     here._handle_custom_msg(VIEW, [])
     assert [message["t"] for message, _ in tab.heard] == ["busy", "frame"]
     gate.set()
-    here.worker.wait()
+    tab.settle()
     assert here.session.plane == "pca"
 
 

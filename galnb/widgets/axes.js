@@ -101,7 +101,7 @@ function drawScale(context, box, frame, palette, theme, ground) {
     for (let power = Math.ceil(Math.log10(frame.low) - 1e-9); 10 ** power <= frame.high * 1.0001; power++) {
       for (const m of frame.high / frame.low < 200 ? [1, 2, 5] : [1]) if (m * 10 ** power <= frame.high * 1.0001) decades.push(Math.log(m * 10 ** power));
     }
-    marks = decades.length > 1 ? decades : [low, high];
+    marks = (decades.length > 1 ? decades : [low, high]).filter((mark) => !frame.exact || mark > -1e-9);
   }
   for (const mark of marks) {
     const y = top + height * (1 - (high > low ? (mark - low) / (high - low) : 0.5));

@@ -177,7 +177,7 @@ class Chooser(traitlets.HasTraits):
         session = self.session
         with session.lock:
             frame = session.frame(
-                660, 560, view=session.view, spread=2 if len(session.latents) < 30_000 else "auto"
+                660, 560, view=session.view, spread=3 if len(session.latents) < 30_000 else "auto"
             )
             counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
             words = alt_text(frame, axes=session.axes, **counts)
@@ -221,7 +221,7 @@ class Part(Chooser, anywidget.AnyWidget):
     def show_problem(self, text: str) -> None:
         self.tell("problem", text=text)
 
-    def later(self, kind: str, work: Callable, done: Callable) -> None:
+    def later(self, kind: str, work: Callable, done: Callable, *, worker: Worker | None = None) -> None:
         """Run `done(work())` in the worker; errors are shown."""
 
         def careful():
@@ -233,7 +233,7 @@ class Part(Chooser, anywidget.AnyWidget):
                 with self.shown():
                     done(*result)
 
-        self.worker.submit((id(self), kind), careful, finish)
+        (worker or self.worker).submit((id(self), kind), careful, finish)
 
     def _repr_mimebundle_(self, **options):
         return self.figure_bundle(super()._repr_mimebundle_(**options))

@@ -206,9 +206,8 @@ class LatentMap(Part):
         def told(_):
             self.tell("state", changed=["plane"], view=None, **self.state())
 
-        self.later(
-            "plane", lambda: self.session.use_plane(pair if pair and name == _name(pair) else name), told
-        )
+        to = pair if pair and name == _name(pair) else name
+        self.later("plane", lambda: self.session.use_plane(to), told, worker=self.planner)
 
     def on_pictures(self, message: dict) -> None:
         view = numbers({"view": [message.get("view")]}, "view", 4, 1)[0]

@@ -1,0 +1,155 @@
+"""The rules of the house: what may import what, how long a file may be, what the README promises."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from galnb import models
+from tests.tables import model_table, notebook_table
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "galnb"
+FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css"))
+
+# From the ground up. A room imports only from lower floors; within a family's folder anything goes.
+FLOORS = [
+    {"errors"},
+    {"provenance", "family"},
+    {"images"},
+    {"stretch", "augment", "morphology", "stamps", "latents", "store", "reduce"},
+    {"sources", "models", "metrics"},
+    {"train", "weights", "session", "encoding"},
+    {"render", "recipe"},
+    {"figures"},
+    {"demo"},
+    {"doctor"},
+    {"widgets", "cli"},
+]
+
+
+def floor_of(room: str) -> int:
+    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms that a file imports at module level (imports inside functions are allowed everywhere)."""
+    here = ("galnb", *path.relative_to(PACKAGE).parts[:-1])
+    rooms = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            full = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{full}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        rooms |= {n.split(".")[1] for n in names if n.startswith("galnb.")}
+    return {room for room in rooms if any(room in floor for floor in FLOORS)}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.suffix == ".py"], ids=str)
+def test_imports_go_down_only(path):
+    room = room_of(path)
+    if room in ("__init__", "__main__"):
+        return
+    for other in imported_rooms(path) - {room}:
+        assert floor_of(other) < floor_of(room), f"{room} imports {other}, which is not below it"
+
+
+def test_no_file_passes_400_lines():
+    long = {str(p.relative_to(ROOT)): n for p in FILES if (n := len(p.read_text().splitlines())) > 400}
+    assert not long
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [r"innerHTML", r"insertAdjacentHTML", r"\beval\(", r"pickle(?!d|=)", r"torch\.load\(", r"widgets\.HTML", r"allow_pickle=True"],
+)
+def test_nothing_runs_what_it_reads(forbidden):
+    assert not [p for p in FILES if re.search(forbidden, p.read_text())]
+
+
+def test_importing_galnb_imports_neither_torch_nor_bokeh():
+    code = "import sys, galnb; print([m for m in ('torch', 'bokeh', 'numpy', 'ipywidgets') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there():
+    import galnb
+
+    assert all(getattr(galnb, name) is not None for name in dir(galnb))
+    with pytest.raises(AttributeError, match="explor"):
+        galnb.explor  # noqa: B018
+
+
+def between(text: str, name: str) -> str:
+    return text.split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0].strip()
+
+
+def test_the_readmes_tables_are_those_of_the_families():
+    text = (ROOT / "README.md").read_text()
+    assert between(text, "models") == model_table()
+    assert between(text, "notebooks") == notebook_table(ROOT / "notebooks")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.name)
+def test_notebooks_carry_no_outputs(path):
+    cells = json.loads(path.read_text())["cells"]
+    assert not [c for c in cells if c["cell_type"] == "code" and (c["outputs"] or c["execution_count"])]
+
+
+def test_no_tracked_file_names_a_registry_or_a_machine():
+    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    hosts = re.compile("|".join([r"files\.python" + "hosted", r"py" + r"pi\.org", r"registry\.npm" + "js"]))
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.suffix not in (".safetensors", ".png") and path.is_file():
+            assert not hosts.search(path.read_text(errors="replace")), name
+
+
+NEWCOMER = '''
+from galnb.models.pca import PCA
+
+
+class Halved(PCA):
+    """Principal components at half their length: a newcomer for the test."""
+
+    def encode(self, x):
+        return super().encode(x) / 2
+
+    def decode(self, z):
+        return super().decode(2 * z)
+'''
+
+
+def test_a_new_model_is_one_file_and_one_line_and_the_laws_find_it(tmp_path):
+    (tmp_path / "newcomer.py").write_text(NEWCOMER)
+    (tmp_path / "plugin.py").write_text(
+        "from galnb import models\nmodels.MEMBERS['halved'] = 'newcomer:Halved'\n"
+    )
+    laws = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-k", "halved", "tests/laws/test_model_laws.py"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(laws, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 9
+
+
+def test_each_member_of_each_family_can_be_loaded():
+    from galnb import sources, widgets
+
+    for family in (models, sources, widgets):
+        assert all(isinstance(family._family.member(name), type) for name in family.MEMBERS)
