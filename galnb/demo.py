@@ -117,7 +117,7 @@ def report(out: str | Path = "demo", *, progress: bool = True) -> Path:
     )
     _, near = NearestNeighbors(n_neighbors=9).fit(latents.z).kneighbors(latents.select(shown.id[:6]).z)
     pictures["neighbors.png"] = (
-        stamps.png(_larger(stamps.mosaic(images[near.ravel()], columns=9, gap=1))),
+        stamps.png(_larger(stamps.tile(stamps.to_rgb(images)[near.ravel()], columns=9, gap=1))),
         "Six galaxies, each followed by the eight galaxies nearest to it in latent space",
     )
     for name, (data, _) in pictures.items():

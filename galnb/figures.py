@@ -54,7 +54,12 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
         rgba = scale.get_cmap()((frame.index.astype(float) - 1) / 254)
         label = "galaxies per pixel" if counted else _plain(frame.label)
         if (frame.index > 0).any():
-            figure.colorbar(scale, ax=ax, label=label, shrink=0.8)
+            bar = figure.colorbar(scale, ax=ax, label=label, shrink=0.8)
+            if counted:  # whole galaxies only
+                steps = [m * 10**e for e in range(10) for m in (1, 2, 5)]
+                bar.set_ticks([t for t in steps if frame.low <= t <= frame.high], labels=None)
+                bar.ax.yaxis.set_major_formatter("{x:,.0f}")
+                bar.ax.minorticks_off()
     if frame.selected is not None:
         rgba = np.where(frame.selected[..., None] > 0, rgba, 0.75 + 0.25 * rgba)
     rgba[..., 3] = frame.index > 0

@@ -76,7 +76,7 @@ class Images:
             raise BadInput("Images", f"{len(self.bands)} band names for {n_bands} bands of pixels")
         values, counts = np.unique(ids, return_counts=True)
         if len(values) != n:
-            raise BadInput("Images", f"id {values[counts > 1][0]!r} is there more than once")
+            raise BadInput("Images", f"id {values[counts > 1][0].item()!r} is there more than once")
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -170,5 +170,5 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
         rows = order[np.searchsorted(known, ids, sorter=order).clip(0, len(known) - 1)]
         good = known[rows] == ids
     if not good.all():
-        raise KeyError(f"no object has the id {ids[~good][0]!r}")
+        raise KeyError(f"no object has the id {ids[~good][0].item()!r}")
     return rows
