@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import GalnbError
+from .errors import GalnbError, MissingPackage, one_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,13 +57,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _lab(chosen) -> int:
-    from .demo import default_survey
-
-    default_survey()
     folder = chosen.notebooks or Path(__file__).parents[1] / "notebooks"
     if not folder.is_dir():
         raise GalnbError(f"no folder {folder}; run this in a checkout of galnb, or name one with --notebooks")
-    return subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder), *chosen.extra])
+    if find_spec("jupyterlab") is None:
+        raise MissingPackage(f"JupyterLab is not installed: {sys.executable} -m pip install jupyterlab")
+    from .demo import default_survey
+
+    default_survey()
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(folder), *chosen.extra])
 
 
 def _demo(chosen) -> None:
@@ -72,8 +75,15 @@ def _demo(chosen) -> None:
 
 
 def _train(chosen) -> None:
+    import torch
+
     from .recipe import cook
 
+    kind = chosen.device.partition(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    one_of("device", kind, there)
+    if not there[kind]:
+        raise GalnbError(f"device {chosen.device!r} is not on this machine, or not in this torch; take cpu")
     print(cook(chosen.recipe, chosen.out, device=chosen.device))
 
 

@@ -61,6 +61,7 @@ def default_survey(*, progress: bool = True) -> Survey:
 
     with tqdm(total=3, disable=not progress, desc="cutting galaxies", unit="step") as bar:
         images = Hubble().read()
+        images.table.remove_columns(["is_star", "at_edge"])  # all False: those objects are left out
         bar.update()
         model = weights.load(WEIGHTS)
         key = array_hash(images.pixels)[:12] + weights.card(WEIGHTS)["sha256"][:12]
@@ -81,7 +82,7 @@ def default_survey(*, progress: bool = True) -> Survey:
 
 
 def report(out: str | Path = "demo", *, progress: bool = True) -> Path:
-    """A folder with latents, map, reconstructions and neighbors of the default survey, and a page that shows them.
+    """A folder with latents, map, reconstructions and neighbors of the default survey, and a page of them.
 
     Returns
     -------
@@ -138,18 +139,18 @@ def _page(images: Images, latents: Latents, scores: dict, pictures: dict) -> str
     ratios = metrics.ratios(images.pixels.shape[1:], latents.latent_dim)
     size = images.shape[0]
     words = (
-        f"{len(images)} galaxies of the Hubble eXtreme Deep Field, {size} x {size} x {len(images.bands)} pixels each, "
-        f"as {latents.latent_dim} numbers each: {ratios['count']:.0f} times fewer numbers, "
+        f"{len(images)} galaxies of the Hubble eXtreme Deep Field, {size} x {size} x {len(images.bands)} "
+        f"pixels each, as {latents.latent_dim} numbers each: {ratios['count']:.0f} times fewer numbers, "
         f"{ratios['bytes_float32']:.0f} times fewer bytes (float32 latents of 8-bit pixels). "
         f"Mean squared error {scores['mse']:.2e} on a scale from 0 to 1; median errors: half-light radius "
         f"{100 * scores['half_light_radius']:.1f} %, flux {100 * scores['flux']:.1f} %, "
         f"ellipticity {scores['ellipticity']:.3f}. Most of these galaxies were seen in training: "
         "the held-out scores are on the weights' card."
     )
+    shown = ((base64.b64encode(data).decode(), html.escape(alt)) for data, alt in pictures.values())
     figures_html = "".join(
-        f'<figure><img src="data:image/png;base64,{base64.b64encode(data).decode()}" alt="{html.escape(alt)}">'
-        f"<figcaption>{html.escape(alt)}</figcaption></figure>"
-        for data, alt in pictures.values()
+        f'<figure><img src="data:image/png;base64,{data}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
+        for data, alt in shown
     )
     credit = html.escape(weights.card(WEIGHTS)["credit"])
     return (

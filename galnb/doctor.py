@@ -6,14 +6,16 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
-NEEDED = "numpy torch astropy pyarrow datashader holoviews ipywidgets anywidget jupyterlab".split()
-OPTIONAL = {"umap-learn": "umap", "GalSim": "sim", "notebook": "dev"}
+# The JupyterLab extension of each package, and the package whose version it has to fit.
 FRONT_ENDS = {"anywidget": "anywidget", "@jupyter-widgets/jupyterlab-manager": "jupyterlab_widgets"}
+CACHE = "export GALNB_CACHE=FOLDER, one that you can write to"
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,37 @@ class Finding:
     needed: bool = True
 
 
-def check(*, server: Path | None = None) -> list[Finding]:
-    """Look at packages, device, front end, network and cache.
+def check(*, server: str | Path | None = None) -> list[Finding]:
+    """What was found of packages, torch's device, the server's front end, the network and the cache.
 
     Parameters
     ----------
-    server : Path, optional
+    server : path, optional
         Prefix of the environment that the Jupyter server runs in; found where not given.
+
+    Returns
+    -------
+    list of Finding
+        Never raises: what cannot be looked at, because of a missing package, is a finding too.
 
     Examples
     --------
     >>> [finding.name for finding in check() if finding.name == "torch"]
     ['torch']
     """
-    server = server or server_prefix()
-    return [*_packages(), _device(), *_front_end(server), *_offline(), _cache()]
+    return [
+        *_look("packages", _packages),
+        *_look("torch device", _device),
+        *_look("front end", lambda: _front_ends(server)),
+        *_look("weights", _weights),
+        *_look("default survey", _survey),
+        *_look("network", _network),
+        *_look("cache folder", _cache),
+    ]
 
 
 def show(findings: list[Finding]) -> str:
-    """Findings as lines of text."""
+    """Findings as lines of text, and a last line that sums them up."""
     lines = []
     for finding in findings:
         sign = "ok  " if finding.ok else "FAIL" if finding.needed else "--  "
@@ -53,103 +67,139 @@ def show(findings: list[Finding]) -> str:
         if not finding.ok and finding.mend:
             lines.append(f"     {'':<28} mend: {finding.mend}")
     broken = sum(not finding.ok and finding.needed for finding in findings)
-    lines.append("all is well" if not broken else f"{broken} thing(s) to mend")
+    lines.append(f"{broken} to mend" if broken else "all is well")
     return "\n".join(lines)
 
 
 def server_prefix() -> Path:
-    """The environment of the Jupyter server: this one's, unless `jupyter` on the PATH is another's."""
-    found = shutil.which("jupyter-lab") or shutil.which("jupyter")
-    if "JPY_PARENT_PID" in os.environ and found:  # in a kernel, whose server may be elsewhere
-        return Path(found).resolve().parents[1]
-    return Path(sys.prefix)
+    """The environment of the Jupyter server: that of the kernel's parent, or this one outside of a kernel."""
+    parent = os.environ.get("JPY_PARENT_PID", "")
+    try:
+        import psutil
+
+        python = Path(psutil.Process(int(parent)).cmdline()[0])
+    except (ImportError, ValueError, IndexError, psutil.Error):
+        return Path(sys.prefix)
+    return python.parents[1] if python.is_absolute() else Path(sys.prefix)
+
+
+def _look(name: str, at: Callable[[], list[Finding]]) -> list[Finding]:
+    try:
+        return at()
+    except Exception as error:  # a broken torch raises anything, and that is what a doctor is for
+        return [Finding(name, False, f"cannot be looked at: {error!r}", "mend the packages, then ask again")]
+
+
+def _install(*packages: str, prefix: str | Path | None = None) -> str:
+    python = sys.executable if prefix is None else Path(prefix, "bin", "python")
+    return f"{python} -m pip install {' '.join(packages)}"
 
 
 def _packages() -> list[Finding]:
-    findings = [
-        Finding("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer")
-    ]
-    for package in (*NEEDED, *OPTIONAL):
-        extra = OPTIONAL.get(package)
-        mend = f"pip install {package}" if extra is None else f"pip install 'galnb[{extra}]'"
-        try:
-            findings.append(Finding(package, True, version(package), needed=extra is None))
-        except PackageNotFoundError:
-            what = "not installed" if extra is None else "not installed (optional)"
-            findings.append(Finding(package, False, what, mend, needed=extra is None))
-    return findings
+    from packaging.requirements import Requirement
 
-
-def _device() -> Finding:
-    try:
-        import torch
-    except ImportError as error:
-        return Finding("torch device", False, str(error), "pip install torch")
-    if torch.cuda.is_available():
-        return Finding("torch device", True, f"cuda ({torch.cuda.get_device_name(0)})")
-    name = "mps" if torch.backends.mps.is_available() else "cpu"
-    return Finding("torch device", True, f"{name}, {torch.get_num_threads()} threads")
-
-
-def _front_end(server: Path) -> list[Finding]:
-    findings = []
-    for extension, package in FRONT_ENDS.items():
-        described = server / "share" / "jupyter" / "labextensions" / extension / "package.json"
-        mend = f"{server / 'bin' / 'python'} -m pip install {package}, then restart the server"
-        try:
-            found = json.loads(described.read_text())["version"]
-        except (OSError, ValueError, KeyError, TypeError):
-            findings.append(Finding(f"front end of {package}", False, f"not in the server's {server}", mend))
+    old = sys.version_info < (3, 11)
+    findings = [Finding("python", not old, sys.version.split()[0], "rm -r .venv; make lab PYTHON=python3.11")]
+    for wanted in map(Requirement, requires("galnb")):
+        extras = {extra for extra in ("sim", "umap", "dev") if wanted.marker and extra in str(wanted.marker)}
+        if "dev" in extras and wanted.name != "notebook":
             continue
-        # Only anywidget numbers its front end as its Python package.
-        here = _kernel_version(package) if extension == package else None
-        ok = here is None or found == here
-        what = f"{found} in the server" + (f", {here} in this kernel" if here else "")
-        findings.append(Finding(f"front end of {package}", ok, what, f"{mend}, the same version in both"))
+        try:
+            found = version(wanted.name)
+            ok = wanted.specifier.contains(found, prereleases=True)
+            what = found if ok else f"{found}, wanted is {wanted.specifier}"
+        except PackageNotFoundError:
+            ok, what = False, "not installed" + (" (optional)" if extras else "")
+        mend = _install(f"'{wanted.name}{wanted.specifier}'")
+        findings.append(Finding(wanted.name, ok, what, mend, needed=not extras))
     return findings
 
 
-def _kernel_version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _device() -> list[Finding]:
+    import torch
+
+    name = f"cpu, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        name = f"cuda ({torch.cuda.get_device_name(0)}); {name}"
+    elif torch.backends.mps.is_available():
+        name = f"mps; {name}"
+    return [Finding("torch device", True, name)]
 
 
-def _offline() -> list[Finding]:
+def _front_ends(server: str | Path | None) -> list[Finding]:
+    serving = Path(server or server_prefix())
+    findings = [_front_end(serving, *pair) for pair in FRONT_ENDS.items()]
+    on_path = shutil.which("jupyter")
+    other = Path(on_path).resolve().parents[1] if on_path else serving
+    if server is None and not os.path.samefile(other, serving):
+        others = [_front_end(other, *pair) for pair in FRONT_ENDS.items()]
+        findings += [replace(found, name=f"{found.name} (on PATH)", needed=False) for found in others]
+    return findings
+
+
+def _front_end(server: Path, extension: str, package: str) -> Finding:
+    name = f"front end: {package}"
+    mend = f"{_install(package, prefix=server)}, then restart the server"
+    found = _extension(server, extension)
+    if found is None:
+        return Finding(name, False, f"not in the server's environment {server}", mend)
+    here = version("anywidget") if package == "anywidget" else _extension(Path(sys.prefix), extension)
+    if here is None or _compatible(found) == _compatible(here):
+        return Finding(name, True, f"{found} in {server}")
+    mend = mend.replace(package, f"{package}=={version(package)}")
+    return Finding(name, False, f"{found} in {server}, but {here} beside this Python", mend)
+
+
+def _extension(prefix: Path, extension: str) -> str | None:
+    from jupyter_core.paths import jupyter_data_dir
+
+    for folder in (prefix / "share" / "jupyter", Path(jupyter_data_dir())):
+        try:
+            return json.loads((folder / "labextensions" / extension / "package.json").read_text())["version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _compatible(number: str) -> list[str]:
+    """What two versions share when one front end serves both: the major, before 1.0 the minor too."""
+    parts = number.split(".")
+    return parts[:2] if parts[0] == "0" else parts[:1]
+
+
+def _weights() -> list[Finding]:
     from . import weights
     from .errors import GalnbError
 
     findings = []
-    for name in weights.names():
+    for path in sorted(weights.ASSETS.glob("*.json")):
         try:
-            intact = weights.sha256(weights.ASSETS / f"{name}.safetensors") == weights.card(name)["sha256"]
-            found = "shipped, sha256 as on its card" if intact else "not the bytes that its card says"
+            ok = weights.sha256(path.with_suffix(".safetensors")) == weights.card(path.stem)["sha256"]
+            found = "shipped, sha256 as on its card" if ok else "not the bytes that its card says"
         except (GalnbError, OSError) as error:
-            intact, found = False, str(error)
-        findings.append(Finding(f"weights {name}", intact, found, "pip install --force-reinstall galnb"))
+            ok, found = False, str(error)
+        mend = f"git -C {weights.ASSETS} checkout -- ."
+        findings.append(Finding(f"weights {path.stem}", ok, found, mend))
+    return findings or [Finding("weights", False, f"none in {weights.ASSETS}", "install galnb again")]
+
+
+def _survey() -> list[Finding]:
     spec = find_spec("skimage")
-    picture = spec and Path(spec.origin).parent / "data" / "hubble_deep_field.jpg"
-    there = bool(picture and picture.exists())
+    there = bool(spec) and Path(spec.origin).with_name("data").joinpath("hubble_deep_field.jpg").exists()
     found = "inside scikit-image" if there else "not in this scikit-image: it would be downloaded"
-    findings.append(Finding("default survey", there, found, "pip install 'scikit-image>=0.24'"))
-    findings.append(
-        Finding(
-            "network",
-            True,
-            "galnb fetches nothing; hv.extension('bokeh') would fetch BokehJS: pass inline=True",
-        )
-    )
-    return findings
+    return [Finding("default survey", there, found, _install("--force-reinstall", "scikit-image"))]
 
 
-def _cache() -> Finding:
+def _network() -> list[Finding]:
+    note = "galnb fetches nothing; HoloViews' bokeh backend does, unless hv.extension('bokeh', inline=True)"
+    return [Finding("network", True, note)]
+
+
+def _cache() -> list[Finding]:
     from .demo import cache_folder
 
     try:
-        folder = cache_folder()
-        writable = os.access(folder, os.W_OK)
+        with tempfile.TemporaryFile(dir=(folder := cache_folder())):
+            return [Finding("cache folder", True, str(folder))]
     except OSError as error:
-        return Finding("cache folder", False, str(error), "set GALNB_CACHE to a folder that you can write to")
-    mend = "set GALNB_CACHE to a folder that you can write to"
-    return Finding("cache folder", writable, str(folder), mend)
+        return [Finding("cache folder", False, str(error), CACHE)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import Parameter, signature
 
 from .errors import one_of
 
@@ -28,8 +29,17 @@ class Family:
         return getattr(import_module(module), attribute)
 
     def load(self, name: str, **options):
-        """An instance by public name."""
-        return self.member(name)(**options)
+        """An instance by public name; ValueError if an option is misspelt or missing."""
+        member = self.member(name)
+        known = signature(member).parameters
+        if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values()):
+            for option in options:
+                one_of(f"option of {self.kind} {name!r}", option, known)
+        try:
+            signature(member).bind(**options)
+        except TypeError as error:
+            raise ValueError(f"{self.kind} {name!r}: {error}; its options are {', '.join(known)}") from error
+        return member(**options)
 
     def attribute(self, attribute: str) -> type:
         """The module-level `__getattr__` of a family's package."""

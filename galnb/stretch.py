@@ -1,4 +1,9 @@
-"""Stretches: survey pixels made fit for eyes and networks, and back."""
+"""Stretches: survey pixels made fit for eyes and networks, and back.
+
+Each is called on Images, or on an array (..., band, y, x) of any unit, and gives the same kind back: an
+array as float64, Images as their float32. Nothing is clipped, so `inverse` undoes it to 1e-5, even
+through float32; pixels outside low to high fall outside 0 to 1. NaN pixels stay NaN.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +11,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .images import Images
+
+
+class Stretch:
+    """What stretches share: `stretch(pixels)` and `stretch.inverse(stretched)`, of Images or arrays."""
+
+    def __call__(self, pixels: Images | np.ndarray) -> Images | np.ndarray:
+        """Pixels, stretched."""
+        return _on(self._forward, pixels)
+
+    def inverse(self, stretched: Images | np.ndarray) -> Images | np.ndarray:
+        """Pixels, in their unit, of stretched ones."""
+        return _on(self._backward, stretched)
+
 
 @dataclass(frozen=True)
-class Asinh:
-    """asinh((pixels - low) / softness) as a share of its value at `high`: linear when faint, logarithmic when bright.
+class Asinh(Stretch):
+    """asinh((pixels - low) / softness) over its value at `high`: linear when faint, logarithmic when bright.
 
     Parameters
     ----------
     low, high : float
-        Pixels that become 0 and 1, in the pixels' unit; nothing is clipped.
+        Pixels that become 0 and 1, in the pixels' unit.
     softness : float
         Where linear turns to logarithmic, in the pixels' unit (Lupton, Gunn & Szalay 1999).
+
+    Raises
+    ------
+    ValueError
+        Unless low < high and softness > 0.
 
     Examples
     --------
@@ -38,18 +62,25 @@ class Asinh:
 
     @classmethod
     def of(
-        cls, pixels: np.ndarray, *, faint: float = 50.0, bright: float = 99.8, softness: float = 0.02
+        cls,
+        pixels: Images | np.ndarray,
+        *,
+        faint: float = 50.0,
+        bright: float = 99.8,
+        softness: float = 0.02,
     ) -> Asinh:
-        """The stretch whose low and high are percentiles of finite `pixels`, softness a share of their distance."""
+        """The stretch between two percentiles of finite `pixels`; `softness` is a share of their distance.
+
+        A constant image becomes zero. Raises ValueError where no pixel is finite.
+        """
         low, high = _percentiles(pixels, faint, bright)
         return cls(low, high, softness * (high - low))
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        return np.arcsinh((_float(pixels) - self.low) / self.softness) / self._top
+    def _forward(self, pixels: np.ndarray) -> np.ndarray:
+        return np.arcsinh((pixels - self.low) / self.softness) / self._top
 
-    def inverse(self, stretched: np.ndarray) -> np.ndarray:
-        """Pixels, in their unit, of stretched ones."""
-        return np.sinh(_float(stretched) * self._top) * self.softness + self.low
+    def _backward(self, stretched: np.ndarray) -> np.ndarray:
+        return np.sinh(stretched * self._top) * self.softness + self.low
 
     @property
     def _top(self) -> float:
@@ -57,7 +88,7 @@ class Asinh:
 
 
 @dataclass(frozen=True)
-class Lupton:
+class Lupton(Stretch):
     """Lupton+2004's color-preserving asinh: all bands of a pixel share the stretch of their mean.
 
     Parameters
@@ -65,8 +96,19 @@ class Lupton:
     low : float
         Pixels that become black, in the pixels' unit.
     stretch : float
-        The linear range, in the pixels' unit; `q` is the asinh softening. As astropy's make_lupton_rgb,
-        without its clipping, so that it can be undone.
+        The linear range, in the pixels' unit.
+    q : float
+        The asinh softening. Both as in astropy's make_lupton_rgb, of which this lacks the clipping.
+
+    Raises
+    ------
+    ValueError
+        Unless stretch and q are positive.
+
+    Notes
+    -----
+    A pixel is as its mean is: where one band is NaN, all are. Where bands differ in sign and nearly cancel,
+    their rounding errors do not, and the inverse loses digits.
 
     Examples
     --------
@@ -84,20 +126,15 @@ class Lupton:
         if not (self.stretch > 0 and self.q > 0):
             raise ValueError(f"stretch={self.stretch}, q={self.q}: wanted both positive")
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Of pixels (n, band, y, x) or (band, y, x); a pixel whose bands sum to zero stays as it is times the linear slope."""
-        pixels = _float(pixels) - self.low
-        mean = pixels.mean(axis=-3, keepdims=True)
-        return pixels * _ratio(
-            np.arcsinh(mean * self.q / self.stretch) * self._slope, mean, self._slope * self.q / self.stretch
-        )
+    def _forward(self, pixels: np.ndarray) -> np.ndarray:
+        scaled = (pixels - self.low) * self.q / self.stretch
+        mean = scaled.mean(axis=-3, keepdims=True)
+        return scaled * self._slope * _ratio(np.arcsinh(mean), mean)
 
-    def inverse(self, stretched: np.ndarray) -> np.ndarray:
-        """Pixels, in their unit, of stretched ones."""
-        stretched = _float(stretched)
-        mean = stretched.mean(axis=-3, keepdims=True)
-        back = np.sinh(mean / self._slope) * self.stretch / self.q
-        return stretched * _ratio(back, mean, self.stretch / self.q / self._slope) + self.low
+    def _backward(self, stretched: np.ndarray) -> np.ndarray:
+        scaled = stretched / self._slope
+        mean = scaled.mean(axis=-3, keepdims=True)
+        return scaled * _ratio(np.sinh(mean), mean) * self.stretch / self.q + self.low
 
     @property
     def _slope(self) -> float:
@@ -106,8 +143,18 @@ class Lupton:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """(pixels - low) / (high - low), nothing clipped.
+class Linear(Stretch):
+    """(pixels - low) / (high - low).
+
+    Parameters
+    ----------
+    low, high : float
+        Pixels that become 0 and 1, in the pixels' unit.
+
+    Raises
+    ------
+    ValueError
+        Unless low < high.
 
     Examples
     --------
@@ -123,31 +170,36 @@ class Linear:
             raise ValueError(f"low={self.low}, high={self.high}: wanted low < high")
 
     @classmethod
-    def of(cls, pixels: np.ndarray, *, faint: float = 1.0, bright: float = 99.5) -> Linear:
-        """The stretch between two percentiles of finite `pixels`."""
+    def of(cls, pixels: Images | np.ndarray, *, faint: float = 1.0, bright: float = 99.5) -> Linear:
+        """The stretch between two percentiles of finite `pixels`.
+
+        A constant image becomes zero. Raises ValueError where no pixel is finite.
+        """
         return cls(*_percentiles(pixels, faint, bright))
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        return (_float(pixels) - self.low) / (self.high - self.low)
+    def _forward(self, pixels: np.ndarray) -> np.ndarray:
+        return (pixels - self.low) / (self.high - self.low)
 
-    def inverse(self, stretched: np.ndarray) -> np.ndarray:
-        """Pixels, in their unit, of stretched ones."""
-        return _float(stretched) * (self.high - self.low) + self.low
+    def _backward(self, stretched: np.ndarray) -> np.ndarray:
+        return stretched * (self.high - self.low) + self.low
 
 
-def _percentiles(pixels: np.ndarray, faint: float, bright: float) -> tuple[float, float]:
-    finite = np.asarray(pixels)[np.isfinite(pixels)]
+def _on(stretch, pixels: Images | np.ndarray) -> Images | np.ndarray:
+    if isinstance(pixels, Images):
+        return pixels.with_pixels(_on(stretch, pixels.pixels))
+    return stretch(np.asarray(pixels, dtype=np.float64))
+
+
+def _percentiles(pixels: Images | np.ndarray, faint: float, bright: float) -> tuple[float, float]:
+    values = pixels.pixels if isinstance(pixels, Images) else np.asarray(pixels)
+    finite = values[np.isfinite(values)]
     if not finite.size:
-        raise ValueError("no finite pixel, wanted some to take percentiles of")
+        raise ValueError("no finite pixel, wanted some to take percentiles of; drop such images first")
     low, high = (float(value) for value in np.percentile(finite, (faint, bright)))
-    return low, high if high > low else low + 1.0  # a constant image becomes zero
+    return low, high if high > low else low + 1.0
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, limit: float) -> np.ndarray:
-    """above / below, with its limit where both vanish."""
-    small = np.abs(below) < 1e-12
-    return np.where(small, limit, above / np.where(small, 1.0, below))
-
-
-def _float(pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(pixels, dtype=np.float64)
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below, with its limit of one where both vanish."""
+    zero = below == 0
+    return np.where(zero, 1.0, above / np.where(zero, 1.0, below))

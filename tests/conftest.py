@@ -1,4 +1,4 @@
-"""What every test shares. Threads are set before numpy and torch load: the default made tests 15 times slower."""
+"""What every test shares. Threads are set before numpy and torch load: else tests are 15 times slower."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 
-import pytest
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 

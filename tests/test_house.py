@@ -74,14 +74,23 @@ def test_no_file_passes_400_lines():
 
 @pytest.mark.parametrize(
     "forbidden",
-    [r"innerHTML", r"insertAdjacentHTML", r"\beval\(", r"pickle(?!d|=)", r"torch\.load\(", r"widgets\.HTML", r"allow_pickle=True"],
+    [
+        r"innerHTML",
+        r"insertAdjacentHTML",
+        r"(?<!\.)\beval\(",
+        r"pickle(?!d|=)",
+        r"torch\.load\(",
+        r"widgets\.HTML",
+        r"allow_pickle=True",
+    ],
 )
 def test_nothing_runs_what_it_reads(forbidden):
     assert not [p for p in FILES if re.search(forbidden, p.read_text())]
 
 
 def test_importing_galnb_imports_neither_torch_nor_bokeh():
-    code = "import sys, galnb; print([m for m in ('torch', 'bokeh', 'numpy', 'ipywidgets') if m in sys.modules])"
+    heavy = ("torch", "bokeh", "numpy", "ipywidgets")
+    code = f"import sys, galnb; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.strip() == "[]"
 
@@ -141,7 +150,8 @@ def test_a_new_model_is_one_file_and_one_line_and_the_laws_find_it(tmp_path):
     (tmp_path / "plugin.py").write_text(
         "from galnb import models\nmodels.MEMBERS['halved'] = 'newcomer:Halved'\n"
     )
-    laws = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-k", "halved", "tests/laws/test_model_laws.py"]
+    laws = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-k", "halved"]
+    laws.append("tests/laws/test_model_laws.py")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(laws, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stdout

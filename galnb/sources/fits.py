@@ -64,7 +64,8 @@ class Reader:
             return pixels.reshape(answer["shape"]), answer["header"]
         except (EOFError, OSError) as error:
             self.close()
-            reason = f"reading it ended the reader (damaged, or over {SECONDS:.0f} s or {MEGABYTES} MB); wanted a FITS image"
+            limits = f"over {SECONDS:.0f} s or {MEGABYTES} MB"
+            reason = f"reading it ended the reader (damaged, or {limits}); wanted a FITS image"
             raise BadInput(path, reason) from error
         finally:
             timer.cancel()

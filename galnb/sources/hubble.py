@@ -112,6 +112,7 @@ def _survey() -> tuple[np.ndarray, Table]:
             "is_star": (np.hypot(x[:, None] - STARS[:, 0], y[:, None] - STARS[:, 1]) < 3).any(axis=1),
             "at_edge": (x < half) | (y < half) | (x > width - 1 - half) | (y > height - 1 - half),
         },
-        units={"x": "pix", "y": "pix", "half_light_radius": "pix", "field": "pix", "position_angle": "deg", "color": "mag"},
-    )  # fmt: skip
+        units=dict.fromkeys(("x", "y", "half_light_radius", "field"), "pix")
+        | {"position_angle": "deg", "color": "mag"},
+    )
     return picture, table
