@@ -8,60 +8,95 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import GalnbError, MissingPackage, one_of
+from .errors import BadInput, BandMismatch, GalnbError, MissingPackage, one_of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit code: 2 for anything that the user can mend."""
-    parser = _parser()
-    chosen, extra = parser.parse_known_args(arguments)
-    if extra and chosen.run is not _lab:
-        parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    chosen.extra = extra
+    """Run one command; returns its exit code: 2, after one line of error, for what the user can mend."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser, commands = _parser()
     try:
+        if not words:
+            parser.print_help()
+            return 0
+        _check_spelling(words, commands)
+        chosen, chosen.extra = parser.parse_known_args(words)
+        if chosen.extra and chosen.run is not _lab:
+            parser.error(f"{' '.join(chosen.extra)!r} is more than {words[0]!r} wants")
         return chosen.run(chosen) or 0
     except (GalnbError, ValueError, OSError) as error:
-        print(f"galnb: {error}", file=sys.stderr)
+        print(f"galnb: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("galnb: interrupted; the same command goes on from here", file=sys.stderr)
+        print("galnb: interrupted; run it again (training goes on where it stopped)", file=sys.stderr)
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="galnb", description="Look into latent spaces of galaxy images.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, and knows the names of its options."""
+
+    def __init__(self, **about):
+        self.options: list[str] = []
+        super().__init__(allow_abbrev=False, **about)
+
+    def add_argument(self, *names, **about):
+        self.options += [name for name in names if name.startswith("--")]
+        return super().add_argument(*names, **about)
+
+    def error(self, message):
+        raise GalnbError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser(
+        prog="galnb",
+        description="Look into latent spaces of galaxy images.",
+        epilog="`galnb COMMAND --help` tells what a command wants. Start with `galnb lab`.",
+    )
+    chooser = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = {}
 
     def add(name, run, about):
-        command = commands.add_parser(name, help=about, description=about)
+        command = commands[name] = chooser.add_parser(name, help=about, description=f"{about}.")
         command.set_defaults(run=run)
         return command
 
-    lab = add("lab", _lab, "prepare the default survey and open JupyterLab; further options go to JupyterLab")
-    lab.add_argument("--notebooks", type=Path, default=None, help="folder to open (default: notebooks/)")
-    demo = add("demo", _demo, "the same without a browser: leave a report in a folder")
-    demo.add_argument("--out", type=Path, default=Path("demo"))
-    train = add("train", _train, "train a recipe to weights with a card; stops and resumes at any time")
-    train.add_argument("recipe", type=Path)
-    train.add_argument("--out", type=Path, default=Path("runs"))
-    train.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    encode = add("encode", _encode, "turn images into a latent catalogue")
+    lab = add("lab", _lab, "Prepare the default survey and open JupyterLab; further options go to JupyterLab")
+    lab.add_argument("--notebooks", type=Path, metavar="FOLDER", help="what to open (default: notebooks/)")
+    demo = add("demo", _demo, "Prepare the default survey and leave a report on it in a folder, no browser")
+    demo.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="default: demo")
+    train = add("train", _train, "Train a recipe to weights with a card; stopped, it goes on where it was")
+    train.add_argument("recipe", type=Path, help="a .toml file, like those in recipes/")
+    train.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    train.add_argument("--device", default="cpu", help="cpu (the default), cuda or mps")
+    encode = add("encode", _encode, "Turn images into a latent catalogue; what cannot be read is left out")
     encode.add_argument("images", type=Path, help="a folder of FITS, PNG or JPEG files, or one npz or npy")
     encode.add_argument("--model", required=True, help="shipped weights by name, or a .safetensors file")
-    encode.add_argument("--out", type=Path, required=True, help="a .parquet file")
-    encode.add_argument("--bands", help="names of the bands, separated by commas")
-    encode.add_argument("--size", type=int, help="central crop, pixels")
-    encode.add_argument("--table", type=Path, help="columns to join by name")
-    add("doctor", _doctor, "say whether everything is in place, and how to mend what is not")
-    return parser
+    encode.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
+    encode.add_argument("--bands", help="names of the images' bands in order, separated by commas")
+    encode.add_argument("--size", type=int, help="crop to the central SIZE x SIZE pixels first")
+    encode.add_argument("--table", type=Path, metavar="FILE", help="columns to join by the column id")
+    add("doctor", _doctor, "Say whether everything is in place, and how to mend what is not")
+    return parser, commands
+
+
+def _check_spelling(words: list[str], commands: dict[str, _Parser]) -> None:
+    """Name the nearest right word, before argparse misses what a mistyped one should have been."""
+    if words[0].startswith("-"):
+        return
+    one_of("command", words[0], commands)
+    for word in words[1:] if words[0] != "lab" else ():
+        if word.startswith("--"):
+            one_of("option", word.partition("=")[0], commands[words[0]].options)
 
 
 def _lab(chosen) -> int:
     folder = chosen.notebooks or Path(__file__).parents[1] / "notebooks"
     if not folder.is_dir():
-        raise GalnbError(f"no folder {folder}; run this in a checkout of galnb, or name one with --notebooks")
+        raise GalnbError(f"there is no folder {folder}; name one that is there with --notebooks=FOLDER")
     if find_spec("jupyterlab") is None:
-        raise MissingPackage(f"JupyterLab is not installed: {sys.executable} -m pip install jupyterlab")
+        todo = f"{sys.executable} -m pip install jupyterlab"
+        raise MissingPackage(f"JupyterLab is not installed and `galnb lab` opens it: {todo}")
     from .demo import default_survey
 
     default_survey()
@@ -95,9 +130,18 @@ def _encode(chosen) -> None:
     model = weights.load(chosen.model)
     bands = tuple(chosen.bands.split(",")) if chosen.bands else None
     source = Folder(chosen.images, bands=bands, size=chosen.size, table=chosen.table)
+    if set(model.bands) - set(source.bands):
+        raise BandMismatch(
+            source.bands, model.bands, "name the images' own bands in order with --bands=A,B,C"
+        )
+    if chosen.out.suffix != ".parquet":
+        raise BadInput(chosen.out, "wanted a file that ends in .parquet; give another --out")
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     latents = encode(source, model, skip_bad=True, progress=True)
     for entry in source.quarantine:
         print(f"left out: {entry.where}: {entry.reason}", file=sys.stderr)
+    if not len(latents):
+        raise BadInput(chosen.images, f"none of its {len(source)} galaxies can be used; see above, mend one")
     print(f"{len(latents)} galaxies in {latents.write(chosen.out)}")
 
 

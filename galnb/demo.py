@@ -41,7 +41,7 @@ def cache_folder() -> Path:
     """Where prepared things are kept: GALNB_CACHE, or the platform's folder; readable by its owner only."""
     places = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
     home = os.environ.get("XDG_CACHE_HOME") or places.get(sys.platform, "~/.cache")
-    folder = Path(os.environ.get("GALNB_CACHE", Path(home).expanduser() / "galnb"))
+    folder = Path(os.environ.get("GALNB_CACHE") or Path(home, "galnb")).expanduser()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
@@ -67,18 +67,27 @@ def default_survey(*, progress: bool = True) -> Survey:
         key = array_hash(images.pixels)[:12] + weights.card(WEIGHTS)["sha256"][:12]
         path = cache_folder() / f"hubble-{key}.parquet"
         bar.set_description("measuring and encoding")
-        try:
-            latents = Latents.read(path)
-        except BadInput:
-            table = measure(images)
-            for name in MEASURED:
-                images.table[name] = np.asarray(table[name], dtype=np.float32)
+        columns = (*images.table.colnames, *MEASURED)
+        latents = _kept(path, columns)
+        table = measure(images) if latents is None else latents.table
+        for name in MEASURED:
+            images.table[name] = np.asarray(table[name], dtype=np.float32)
+        if latents is None:
             latents = encode(images, model)
             latents.write(path)
         bar.update()
         bar.set_description(f"{len(images)} galaxies ready")
         bar.update()
     return Survey(images, latents, model)
+
+
+def _kept(path: Path, columns: tuple[str, ...]) -> Latents | None:
+    """The prepared latents, or None where they are missing or damaged."""
+    try:
+        latents = Latents.read(path)
+    except BadInput:
+        return None
+    return latents if latents.columns == columns else None
 
 
 def report(out: str | Path = "demo", *, progress: bool = True) -> Path:

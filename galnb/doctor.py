@@ -60,25 +60,27 @@ def check(*, server: str | Path | None = None) -> list[Finding]:
 
 def show(findings: list[Finding]) -> str:
     """Findings as lines of text, and a last line that sums them up."""
-    lines = []
+    lines, width = [], max((len(finding.name) for finding in findings), default=0)
     for finding in findings:
         sign = "ok  " if finding.ok else "FAIL" if finding.needed else "--  "
-        lines.append(f"{sign} {finding.name:<28} {finding.found}")
+        lines.append(f"{sign} {finding.name:<{width}} {finding.found}")
         if not finding.ok and finding.mend:
-            lines.append(f"     {'':<28} mend: {finding.mend}")
-    broken = sum(not finding.ok and finding.needed for finding in findings)
-    lines.append(f"{broken} to mend" if broken else "all is well")
+            lines.append(f"     {'':<{width}} mend: {finding.mend}")
+    broken = [finding.name for finding in findings if finding.needed and not finding.ok]
+    lines.append(f"{len(broken)} to mend: {', '.join(broken)}" if broken else "all is well")
     return "\n".join(lines)
 
 
 def server_prefix() -> Path:
     """The environment of the Jupyter server: that of the kernel's parent, or this one outside of a kernel."""
     parent = os.environ.get("JPY_PARENT_PID", "")
-    try:
-        import psutil
+    if not parent.isdigit() or find_spec("psutil") is None:
+        return Path(sys.prefix)
+    import psutil
 
+    try:
         python = Path(psutil.Process(int(parent)).cmdline()[0])
-    except (ImportError, ValueError, IndexError, psutil.Error):
+    except (IndexError, psutil.Error):
         return Path(sys.prefix)
     return python.parents[1] if python.is_absolute() else Path(sys.prefix)
 
@@ -118,7 +120,8 @@ def _packages() -> list[Finding]:
 def _device() -> list[Finding]:
     import torch
 
-    name = f"cpu, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    name = f"cpu, {threads} thread{'s' * (threads > 1)}"
     if torch.cuda.is_available():
         name = f"cuda ({torch.cuda.get_device_name(0)}); {name}"
     elif torch.backends.mps.is_available():
@@ -146,7 +149,7 @@ def _front_end(server: Path, extension: str, package: str) -> Finding:
     here = version("anywidget") if package == "anywidget" else _extension(Path(sys.prefix), extension)
     if here is None or _compatible(found) == _compatible(here):
         return Finding(name, True, f"{found} in {server}")
-    mend = mend.replace(package, f"{package}=={version(package)}")
+    mend = f"{_install(f'{package}=={version(package)}', prefix=server)}, then restart the server"
     return Finding(name, False, f"{found} in {server}, but {here} beside this Python", mend)
 
 
@@ -175,7 +178,7 @@ def _weights() -> list[Finding]:
     for path in sorted(weights.ASSETS.glob("*.json")):
         try:
             ok = weights.sha256(path.with_suffix(".safetensors")) == weights.card(path.stem)["sha256"]
-            found = "shipped, sha256 as on its card" if ok else "not the bytes that its card says"
+            found = "shipped, the bytes that its card says" if ok else "not the bytes that its card says"
         except (GalnbError, OSError) as error:
             ok, found = False, str(error)
         mend = f"git -C {weights.ASSETS} checkout -- ."
@@ -191,7 +194,7 @@ def _survey() -> list[Finding]:
 
 
 def _network() -> list[Finding]:
-    note = "galnb fetches nothing; HoloViews' bokeh backend does, unless hv.extension('bokeh', inline=True)"
+    note = "galnb fetches nothing; before a bokeh plot of HoloViews, hv.extension('bokeh', inline=True)"
     return [Finding("network", True, note)]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from astropy.table import Table, vstack
 
+from .errors import BadInput
 from .images import Images
 from .latents import Latents
 from .models.base import Model
@@ -33,7 +34,8 @@ def encode(
     batch : int
         Galaxies a forward pass.
     skip_bad : bool
-        Leave out what a Source cannot read (it goes on its quarantine list).
+        Leave out what a Source cannot read, and its images with NaN or infinite pixels (they go on its
+        quarantine list).
 
     Returns
     -------
@@ -57,20 +59,22 @@ def encode(
 
     model.demand("encode")
     model.eval()
-    ids, latents, tables = [], [], []
+    parts = []
     with tqdm(total=len(galaxies), disable=not progress, unit="galaxy", desc="encoding") as bar:
         for images in _batches(galaxies, batch, skip_bad):
-            latents.append(model.encode(_last(model.tensor(images))).float().cpu().numpy())
-            ids.append(images.id)
-            tables.append(_columns(images))
             bar.update(len(images))
-    table = vstack(tables, metadata_conflicts="silent") if tables and tables[0].colnames else Table()
+            if skip_bad and isinstance(galaxies, Source):
+                images = _finite(images, model, galaxies)
+            if len(images):
+                z = model.encode(_last(model.tensor(images))).float().cpu().numpy()
+                parts.append(Latents(images.id, z, _columns(images)))  # a bad column fails at once
+    tables = [part.table for part in parts if part.columns]
     dim = model.config["latent_dim"]
     meta = {"model": type(model).__name__, "config": model.config, "versions": versions()}
     return Latents(
-        np.concatenate(ids) if ids else np.zeros(0, dtype=int),
-        np.concatenate(latents) if latents else np.zeros((0, dim)),
-        table,
+        np.concatenate([part.id for part in parts]) if parts else np.zeros(0, dtype=int),
+        np.concatenate([part.z for part in parts]) if parts else np.zeros((0, dim)),
+        vstack(tables, metadata_conflicts="silent") if tables else Table(),
         meta,
     )
 
@@ -105,6 +109,15 @@ def _batches(galaxies: Images | Source, size: int, skip_bad: bool) -> Iterator[I
         yield from galaxies.batches(size, skip_bad=skip_bad)
     else:
         yield from (galaxies[start : start + size] for start in range(0, len(galaxies), size))
+
+
+def _finite(images: Images, model: Model, source: Source) -> Images:
+    """The images that are finite in the model's bands; the source sets the others aside."""
+    used = np.isin(images.bands, model.bands)
+    good = np.isfinite(images.pixels[:, used]).all(axis=(1, 2, 3))
+    for name in images.id[~good]:
+        source.set_aside(BadInput(f"id {name}", "it has NaN or infinite pixels, wanted finite ones"))
+    return images[good]
 
 
 def _columns(images: Images) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 import numpy as np
 from astropy.table import Table
@@ -32,7 +33,7 @@ class Images:
     Raises
     ------
     BadInput
-        If lengths disagree, ids repeat, or `pixels` is not four-dimensional.
+        If lengths disagree, ids or bands repeat, or `pixels` is not four-dimensional.
 
     Examples
     --------
@@ -60,6 +61,7 @@ class Images:
         if ids.dtype.kind not in "iuU":
             ids = ids.astype(str)
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        put("table", self.table if isinstance(self.table, Table) else Table(self.table))
         put("pixels", np.ascontiguousarray(pixels, dtype=np.float32))
         put("id", ids)
         put("bands", tuple(self.bands) or tuple(f"band{i}" for i in range(n_bands)))
@@ -74,6 +76,8 @@ class Images:
                 raise BadInput("Images", f"{name} has {length} rows, pixels have {n}")
         if len(self.bands) != n_bands:
             raise BadInput("Images", f"{len(self.bands)} band names for {n_bands} bands of pixels")
+        if len(set(self.bands)) != n_bands:
+            raise BadInput("Images", f"bands {self.bands} repeat, wanted each name once")
         values, counts = np.unique(ids, return_counts=True)
         if len(values) != n:
             raise BadInput("Images", f"id {values[counts > 1][0].item()!r} is there more than once")
@@ -93,7 +97,9 @@ class Images:
         if isinstance(key, tuple | list) and key and all(isinstance(k, str) for k in key):
             missing = [band for band in key if band not in self.bands]
             if missing:
-                raise BandMismatch(self.bands, tuple(key), f"there is no band {missing[0]!r}")
+                near = get_close_matches(missing[0].lower(), self.bands, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise BandMismatch(self.bands, tuple(key), f"there is no band {missing[0]!r}{hint}")
             order = [self.bands.index(band) for band in key]
             return replace(self, pixels=self.pixels[:, order], bands=tuple(key))
         rows = np.arange(len(self))[key]
@@ -122,6 +128,8 @@ class Images:
         Raises ValueError if an image is smaller than `size`.
         """
         height, width = self.shape
+        if size < 1:
+            raise ValueError(f"size={size} pixels, wanted at least 1")
         if size > min(height, width):
             raise ValueError(f"images are {height} x {width} px, cannot crop to {size}; use resize")
         y, x = (height - size) // 2, (width - size) // 2
@@ -137,8 +145,12 @@ class Images:
         height, width = self.shape
         if height != width:
             raise ValueError(f"images are {height} x {width} px, not square; crop them first")
+        if size < 1:
+            raise ValueError(f"size={size} pixels, wanted at least 1")
         shape = (len(self), len(self.bands), size, size)
-        pixels = resize(self.pixels, shape, order=1, anti_aliasing=size < height)
+        pixels = np.zeros(shape)
+        if len(self):
+            pixels = resize(self.pixels, shape, order=1, anti_aliasing=size < height)
         scale = None if self.pixel_scale is None else self.pixel_scale * height / size
         return replace(self, pixels=pixels, pixel_scale=scale)
 
@@ -162,7 +174,10 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     array([1, 0])
     """
     # str, not known.dtype: that would cut a longer unknown name down to a known one
-    ids = np.atleast_1d(np.asarray(ids, dtype=str if known.dtype.kind == "U" else known.dtype))
+    try:
+        ids = np.atleast_1d(np.asarray(ids, dtype=str if known.dtype.kind == "U" else known.dtype))
+    except (ValueError, OverflowError) as error:  # a name among numbers
+        raise KeyError(f"the ids {ids!r} are not whole numbers, as those of the objects are") from error
     if not len(known):
         rows, good = np.zeros(len(ids), dtype=int), np.zeros(len(ids), dtype=bool)
     else:

@@ -33,7 +33,7 @@ class Latents:
     Raises
     ------
     BadInput
-        If lengths disagree or ids repeat.
+        If lengths disagree, ids repeat, or a column is called "id" or "z".
 
     Examples
     --------
@@ -59,6 +59,9 @@ class Latents:
             raise BadInput("Latents", f"{len(ids)} ids, {len(z)} latents, {columns} table rows")
         if len(np.unique(ids)) != len(ids):
             raise BadInput("Latents", "ids repeat, wanted unique names")
+        for name in {"id", "z"} & set(table.colnames):
+            todo = f"rename yours with table.rename_column({name!r}, ...)"
+            raise BadInput("Latents", f"the table has a column {name!r}, a name that latents use; {todo}")
         object.__setattr__(self, "id", ids)
         object.__setattr__(self, "z", np.ascontiguousarray(z))
         object.__setattr__(self, "table", table)
@@ -122,14 +125,14 @@ class Latents:
         path = Path(path)
         width = pa.list_(pa.float32(), self.latent_dim)
         flat = pa.array(self.z.ravel())
-        fields = {"id": pa.array(self.id)}
+        fields = {"id": _arrow(self.id, "id")}
         fields |= {name: _arrow(self.table[name], name) for name in self.columns}
         fields["z"] = pa.FixedSizeListArray.from_arrays(flat, type=width)
         units = {n: str(self.table[n].unit) for n in self.columns if self.table[n].unit is not None}
         described = json.dumps({"units": units, "meta": self.meta}).encode()
         table = pa.table(fields).replace_schema_metadata({b"galnb": described})
         unfinished = path.with_name(path.name + ".tmp")
-        pq.write_table(table, unfinished)
+        pq.write_table(table, unfinished, write_page_checksum=True)
         os.replace(unfinished, path)
         return path
 
@@ -140,13 +143,13 @@ class Latents:
         import pyarrow.parquet as pq
 
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowInvalid) as error:
+            table = pq.read_table(path, page_checksum_verification=True)
+            described = json.loads((table.schema.metadata or {}).get(b"galnb", b"{}"))
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise BadInput(
                 path, f"not readable as Parquet ({error}), wanted a file from Latents.write"
             ) from error
-        described = json.loads((table.schema.metadata or {}).get(b"galnb", b"null"))
-        if described is None or not {"id", "z"} <= set(table.column_names):
+        if not {"units", "meta"} <= set(described) or not {"id", "z"} <= set(table.column_names):
             raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")
         z = table["z"].combine_chunks()
         columns = Table()
@@ -155,7 +158,7 @@ class Latents:
                 columns[name] = _numpy(table[name])
                 if name in described["units"]:
                     columns[name].unit = described["units"][name]
-        z = z.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
+        z = z.flatten().to_numpy(zero_copy_only=False).reshape(len(table), z.type.list_size)
         return cls(_numpy(table["id"]), z, columns, described["meta"])
 
 
@@ -165,9 +168,20 @@ def _arrow(column, name: str):
     values = np.asarray(column)
     if values.ndim != 1:
         raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, wanted one value a row")
-    return pa.array(values.tolist() if values.dtype.kind == "O" else values)
+    mask = np.ma.getmaskarray(column)
+    if values.dtype.kind == "O":
+        return pa.array([None if gone else value for value, gone in zip(values, mask, strict=True)])
+    # FITS tables are big-endian, Arrow is not.
+    return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
 
 
 def _numpy(column) -> np.ndarray:
+    import pyarrow as pa
+
+    gone = column.is_null().to_numpy()
+    if gone.any() and not pa.types.is_floating(column.type):
+        text = pa.types.is_string(column.type) or pa.types.is_binary(column.type)
+        column = column.fill_null("" if text else False if pa.types.is_boolean(column.type) else 0)
     values = column.to_numpy()
-    return values.astype(str) if values.dtype.kind == "O" else values
+    values = values.astype(str) if values.dtype.kind == "O" else values
+    return np.ma.array(values, mask=gone) if gone.any() else values

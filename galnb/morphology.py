@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 from astropy.table import Table
-from numba import njit, prange
+from numba import njit
 
 from .images import Images
 
@@ -46,8 +48,9 @@ def measure(
         product); concentration C = 5 log10(r80 / r20) within twice the Petrosian radius (Conselice
         2003); ellipticity 1 - b/a and position_angle (degrees in [0, 180), counter-clockwise from +x)
         from adaptively weighted moments (Bernstein & Jarvis 2002), which are unbiased for elliptical
-        isophotes; area above the threshold (pixels); asymmetry under half a turn (Conselice, Bershady
-        & Jangren 2000), less that expected of the noise; petrosian_radius; centroid x and y (pixels).
+        isophotes; area above the threshold (pixels); asymmetry under half a turn about the centroid
+        (as Conselice, Bershady & Jangren 2000, who move the centre to the least), less that expected of
+        the noise; petrosian_radius; centroid x and y (pixels).
         Flux and half-light radius are corrected for the light outside the aperture by the Sersic
         profile with the same r80 / r50 (as Graham+2005). NaN where nothing rises above the threshold
         or a pixel is not finite.
@@ -138,13 +141,13 @@ def _segments(planes: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.nda
     return own, others, own.sum(axis=(1, 2)).astype(float)
 
 
-@njit(parallel=True, cache=True, nogil=True)
 def _measure_all(planes, others, own, noise):
     """(n, 11): aperture flux, r50, r80, aperture, C, ellipticity, angle, asymmetry, r_P, x, y."""
-    out = np.full((planes.shape[0], 11), np.nan)
-    for i in prange(planes.shape[0]):
-        if own[i].any():
-            _measure_one(planes[i], others[i], own[i], noise[i], out[i])
+    out = np.full((len(planes), 11), np.nan)
+    # Threads, for numba's prange would change torch's number of threads, and with it the bits of training.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        seen = np.flatnonzero(own.any(axis=(1, 2)))
+        list(pool.map(lambda i: _measure_one(planes[i], others[i], own[i], noise[i], out[i]), seen))
     return out
 
 

@@ -27,12 +27,14 @@ TABLES = {
 def read(path: str | Path) -> dict:
     """A recipe as a dict, checked: tables [data], [model] and [train], and a name.
 
-    Raises BadInput, naming the file, if it is not TOML, a table is missing or a training option is
-    misspelt.
+    Raises BadInput, naming the file, if it is not TOML, a table is missing or a key, a model, a source
+    or a training option is misspelt.
     """
     path = Path(path)
     try:
         recipe = tomllib.loads(path.read_text())
+        for name in recipe:
+            one_of("key", name, ("name", "credit", "start", "data", "model", "train"))
         for name in ("name", "data", "model", "train"):
             recipe[name]
         one_of("model", recipe["model"].get("kind"), models.MEMBERS)
@@ -41,7 +43,9 @@ def read(path: str | Path) -> dict:
             one_of("train option", option, sorted(TABLES["train"]))
     except KeyError as error:
         raise BadInput(path, f"no {error} in the recipe, wanted name, [data], [model] and [train]") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise BadInput(path, f"{error.strerror}, wanted a recipe like those in recipes/") from error
+    except ValueError as error:
         raise BadInput(path, str(error)) from error
     return recipe
 
@@ -85,15 +89,19 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
     recipe = read(path)
     images, mask = load_data(recipe, path.parent)
     model = build(recipe)
+    model.tensor(images)  # raises where bands, size or pixels do not fit
     if "start" in recipe:
         first = cook(path.parent / recipe["start"], out, device=device, progress=progress)
-        model.load_state_dict(weights.load(first).state_dict())
+        try:
+            model.load_state_dict(weights.load(first).state_dict())
+        except RuntimeError as error:
+            raise BadInput(path, f"its model has other weights than that of {recipe['start']}") from error
     images = images[list(model.bands)]
     settings = Settings(**_tuples(recipe["train"]))
     history = fit(
         model,
         images[~mask].pixels,
-        held_out=images[mask].pixels,
+        held_out=images[mask].pixels if mask.any() else None,
         settings=settings,
         checkpoint=out / f"{recipe['name']}.checkpoint",
         warm_start="start" not in recipe,
@@ -112,6 +120,8 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
         "compression": metrics.ratios((len(model.bands), model.size, model.size), model.config["latent_dim"]),
     }
     saved = weights.save(model, out / recipe["name"], card=card, half=True)
+    if not mask.any():
+        return saved
     scores = metrics.fidelity(images[mask], reconstruct(images[mask], weights.load(saved)))
     return weights.save(model, saved, card=card | {"held_out": scores}, half=True)
 

@@ -92,8 +92,8 @@ class Explorer:
 
     def ready(self):
         self.page.wait_for_selector(".galnb-map canvas")
-        wanted = "() => /of 936/.test(document.querySelector('.galnb-map .galnb-status')?.textContent || '')"
-        self.page.wait_for_function(wanted)
+        status = "document.querySelector('.galnb-map .galnb-status')?.textContent"
+        self.page.wait_for_function(f"() => /936.*; [0-9]+ ms/.test({status})")  # a frame was drawn
         self.page.wait_for_timeout(1500)
 
     @property
@@ -153,7 +153,7 @@ class Explorer:
             self.box()
             self.page.mouse.move(5, 5)
             self.page.wait_for_timeout(1200)
-            self.page.locator(".galnb-explorer").first.screenshot(path=ROOT / "docs" / f"{name}.png")
+            self.page.locator(".galnb-panel").first.screenshot(path=ROOT / "docs" / f"{name}.png")
 
 
 def lasso(here, *, key=None):

@@ -72,6 +72,12 @@ def test_outside_of_a_kernel_the_server_is_this_environment(monkeypatch):
     assert doctor.server_prefix() == Path(sys.prefix)
 
 
+def test_where_the_parent_cannot_be_asked_the_server_is_this_environment(monkeypatch):
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
+    assert doctor.server_prefix() == Path(sys.prefix)
+
+
 def test_inside_a_kernel_the_server_is_the_environment_of_its_parent(monkeypatch, tmp_path):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()

@@ -76,6 +76,9 @@ class Folder(Source):
         self._array, self._columns = None, Table()
         if self.path.suffix.lower() in ARRAYS:
             self._array, self.id, self._columns = _open_array(self.path, array)
+            if self._bands and len(self._bands) != self._array.shape[1]:
+                named = f"bands= names {len(self._bands)} ({', '.join(self._bands)}); name each, in order"
+                raise BadInput(self.path, f"its images have {self._array.shape[1]} bands, {named}")
         else:
             self._files = _find(self.path)
             self.id = np.array([_stem(file, self.path) for file in self._files])

@@ -45,7 +45,7 @@ function render({ model, el }) {
   const problem = make("button", { type: "button", class: "galnb-problem", title: "Dismiss", hidden: true, onclick: () => (problem.hidden = true) });
   problem.setAttribute("aria-live", "assertive");
   el.append(toolbar, stage, problem, make("div", { class: "galnb-status" }, make("span", {}, status, timing), hint));
-  el.style.height = `${model.get("height")}px`;
+  el.style.setProperty("--galnb-height", `${model.get("height")}px`); // ipywidgets takes a plain height away
 
   const context = canvas.getContext("2d");
   let theme = themeOf(el);
