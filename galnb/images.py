@@ -174,10 +174,13 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     array([1, 0])
     """
     # str, not known.dtype: that would cut a longer unknown name down to a known one
+    given = np.atleast_1d(np.asarray(ids))
     try:
-        ids = np.atleast_1d(np.asarray(ids, dtype=str if known.dtype.kind == "U" else known.dtype))
-    except (ValueError, OverflowError) as error:  # a name among numbers
-        raise KeyError(f"the ids {ids!r} are not whole numbers, as those of the objects are") from error
+        ids = given.astype(str if known.dtype.kind == "U" else known.dtype)
+    except (ValueError, OverflowError):
+        ids = np.zeros(0)
+    if known.dtype.kind != "U" and not np.array_equal(ids.astype(given.dtype), given):
+        raise KeyError(f"the ids {given.tolist()!r} are not whole numbers, as those of the objects are")
     if not len(known):
         rows, good = np.zeros(len(ids), dtype=int), np.zeros(len(ids), dtype=bool)
     else:

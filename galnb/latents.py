@@ -49,8 +49,8 @@ class Latents:
 
     def __post_init__(self):
         z, ids = np.asarray(self.z, dtype=np.float32), np.asarray(self.id)
-        if z.ndim != 2:
-            raise BadInput("Latents", f"z has shape {z.shape}, wanted (n, d)")
+        if z.ndim != 2 or not z.shape[1]:
+            raise BadInput("Latents", f"z has shape {z.shape}, wanted (n, d) with d at least 1")
         if ids.dtype.kind not in "iuU":
             ids = ids.astype(str)
         table = self.table if isinstance(self.table, Table) else Table(self.table)
@@ -79,12 +79,14 @@ class Latents:
         return tuple(self.table.colnames)
 
     def __getitem__(self, key):
-        """A column by name, or Latents of some rows (slice, index array, mask)."""
+        """A column by name, masked numbers as NaN; or Latents of some rows (slice, index array, mask)."""
         if isinstance(key, str):
             if key not in self.table.colnames:
                 have = ", ".join(self.columns) or "none"
                 raise KeyError(f"no column {key!r}; the columns are: {have}")
-            return np.asarray(self.table[key])
+            values = self.table[key]
+            gaps = np.ma.getmaskarray(values).any() and values.dtype.kind in "iuf"
+            return np.ma.filled(values.astype(float), np.nan) if gaps else np.asarray(values)
         rows = np.atleast_1d(np.arange(len(self))[key])
         table = self.table[rows] if self.table.colnames else Table()
         return replace(self, id=self.id[rows], z=self.z[rows], table=table)
