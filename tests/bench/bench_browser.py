@@ -10,12 +10,13 @@ What is timed: a real wheel event over the middle of a plot, from its `timeStamp
 which the 128 x 128 pixels about the pointer change no more. Both stretch their old picture at once, so the
 last change is the new frame. One watcher for both reads every canvas below the pointer after each animation
 frame (16 ms: its resolution), until the kernel's picture has come and 0.8 s pass in peace. Turns alternate
-between the maps; each zooms by 0.8, 15 times in and 15 times out, so both see the same views, from all points
-to a 28th of the width. Three turns each way come first, uncounted.
+between the maps; each zooms by 0.8, 15 times in and 15 times out, so both see views of the same width (and,
+within 2 pixels of the first, the same middle), from all points to a 28th. Three turns each way come first,
+uncounted.
 
-Sizes are those of whole websocket messages that carry a picture. A burst is 20 wheel events at least 20 ms
-apart; its renders are the pictures that came. "In a cell": the same time while `time.sleep(6)` runs in the
-kernel, median of 3; 15 s means that none came in that time.
+Sizes are those of whole websocket messages that carry a picture. A burst is 20 wheel events, each sent once
+the page took the one before; its renders are the pictures that came. "In a cell": the same time while
+`time.sleep(6)` runs in the kernel, median of 3; 15 s means that none came in that time.
 """
 
 import json
@@ -169,8 +170,6 @@ class Page:
         turn = -zoom * 0.22314 / 0.0017 if name == "galnb" else {1: -120, -1: 150}[zoom]
         for _ in range(times):
             self.page.mouse.wheel(0, turn)
-            if times > 1:
-                self.page.wait_for_timeout(20)
         return self.page.evaluate("n => watch.end(n)", times)
 
     def during(self, code: str, name: str, times: int) -> list[dict]:
