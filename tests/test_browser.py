@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,12 +36,9 @@ def server(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("RUNTIME", "CONFIG", "DATA")}
-    places |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")}
-    settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
+    (folder / "config" / "labconfig").mkdir(parents=True)
+    news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (folder / "config" / "labconfig" / "page_config.json").write_text(json.dumps(news))
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder / 'notebooks'}"]
     with open(folder / "log", "w") as log:
@@ -85,6 +83,8 @@ class Explorer:
         self.page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         if face.startswith("lab"):
             self.page.keyboard.press("Control+B")  # folds the file browser away
+        self.page.wait_for_timeout(1000)
+        self.servers_own = set(self.errors)  # Notebook 7.6 has two on every page, before any cell has run
         self.page.locator(".jp-Notebook .jp-CodeCell").first.click()
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.get_by_text("Run All Cells", exact=True).click()
@@ -136,22 +136,29 @@ class Explorer:
             self.page.wait_for_timeout(250)
         pytest.fail(f"{expression} stayed {value!r}")
 
-    def at(self, row):
-        """Where on the page the galaxy of a row lies."""
+    def galaxies(self):
+        """Where on the page the galaxies lie, (n, 2)."""
         x0, x1, y0, y1 = self.ask("tuple(map(float, explorer.session.view))")
-        x, y = self.ask(f"tuple(map(float, explorer.session.projection(explorer.session.plane).xy[{row}]))")
+        x, y = np.transpose(self.ask("explorer.session.projection(explorer.session.plane).xy.tolist()"))
         box = self.box()
         width, height = box["width"] - LEFT - RIGHT, box["height"] - TOP - BOTTOM
-        return (
-            box["x"] + LEFT + (x - x0) / (x1 - x0) * width,
-            box["y"] + TOP + (y1 - y) / (y1 - y0) * height,
-        )
+        right, up = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
+        return np.stack([box["x"] + LEFT + right * width, box["y"] + TOP + (1 - up) * height], axis=1)
+
+    def empty_spot(self):
+        """Where on the page a place near the galaxies is that has none within 40 pixels."""
+        galaxies = self.galaxies()
+        steps = np.mgrid[-300:301:10, -300:301:10].reshape(2, -1).T
+        places = np.median(galaxies, axis=0) + steps[np.argsort(np.hypot(*steps.T), kind="stable")]
+        apart = np.linalg.norm(places[:, None] - galaxies, axis=2).min(axis=1)
+        return places[np.argmax(apart > 40)].tolist()
 
     def picture(self, name):
         if os.environ.get("GALNB_PICTURES"):
             (ROOT / "docs").mkdir(exist_ok=True)
             self.box()
             self.page.mouse.move(5, 5)
+            self.page.evaluate("document.activeElement.blur()")
             self.page.wait_for_timeout(1200)
             self.page.locator(".galnb-panel").first.screenshot(path=ROOT / "docs" / f"{name}.png")
 
@@ -194,7 +201,7 @@ def test_a_hand_explores_the_first_notebook(browser, server, face):
 
     # a click on a galaxy picks it, with its reconstruction and residual
     here.canvas.press("h")
-    mouse.click(*here.at(0))
+    mouse.click(*here.galaxies()[0].tolist())
     assert here.until("explorer.session.picked", lambda now: now is not None) == "hxdf-0001"
     here.page.wait_for_function(
         "() => document.querySelectorAll('.galnb-decoder img, .galnb-decoder canvas').length >= 3"
@@ -222,8 +229,7 @@ def test_a_hand_explores_the_first_notebook(browser, server, face):
 
     # empty space decodes into the galaxy that would live there
     here.canvas.press("h")
-    empty = here.box()
-    mouse.click(empty["x"] + empty["width"] - RIGHT - 60, empty["y"] + empty["height"] - BOTTOM - 40)
+    mouse.click(*here.empty_spot())
     here.until("explorer.session.spot", lambda now: now is not None)
     assert here.ask("explorer.session.picked") is None
     here.page.wait_for_timeout(1000)
@@ -239,7 +245,7 @@ def test_a_hand_explores_the_first_notebook(browser, server, face):
     assert f"{len(chosen)} of 936 selected" in here.status()
 
     assert here.hosts <= {"127.0.0.1", "localhost", None, ""}, here.hosts
-    assert not here.errors
+    assert set(here.errors) <= here.servers_own
     assert here.page.evaluate("document.documentElement.scrollWidth") <= 1280
     if picture:
         dark_and_lively(here)
@@ -251,7 +257,12 @@ def dark_and_lively(here):
     if not os.environ.get("GALNB_PICTURES"):
         return
     here.canvas.press("Escape")
-    here.page.mouse.click(*here.at(1))
+    here.page.get_by_label("Map", exact=True).select_option("umap")
+    here.until("explorer.session.plane", lambda now: now == "umap", seconds=180)
+    here.page.get_by_label("Color by", exact=True).select_option("color")
+    lasso(here)
+    here.canvas.press("h")
+    here.page.mouse.click(*here.galaxies()[5].tolist())
     here.page.wait_for_timeout(1500)
     here.picture("explorer")
     here.page.get_by_role("menuitem", name="Settings", exact=True).click()
