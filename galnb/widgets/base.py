@@ -200,6 +200,14 @@ class Part(Chooser, anywidget.AnyWidget):
         self.attend(self.session)
         self.on_msg(self._received)
 
+    def open(self):
+        """Connect to the browser."""
+        super().open()
+        if self.comm is not None:
+            # ipykernel 7.4 answers in the shell that spoke last: a map that a cell made or changed would
+            # wait for that cell's end. The browser's own choice of shell does not wait.
+            self.comm._reply_subshell_for = lambda data, default: default
+
     def _received(self, _, message, buffers) -> None:
         with self.shown():
             kind = message.get("t") if isinstance(message, dict) else None
