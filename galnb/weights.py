@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from . import models
 from .errors import BadWeights, one_of
@@ -39,7 +40,7 @@ def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool
     if half:
         tensors = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
     unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished)
+    unfinished.write_bytes(serialize(tensors))
     kind = next(n for n, place in models.MEMBERS.items() if place.endswith(f":{type(model).__name__}"))
     described = {
         "name": path.stem,

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
 import numpy as np
 import pytest
 
@@ -24,6 +25,7 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 ).split()
 LEFT, RIGHT, TOP, BOTTOM = 56, 78, 10, 42  # of the canvas around the map, CSS pixels, as in axes.js
+STATUS = "document.querySelector('.galnb-map .galnb-status')?.textContent"
 pytestmark = pytest.mark.browser
 
 
@@ -68,9 +70,9 @@ def browser(chromium):
 
 
 class Explorer:
-    """Notebook 00 in a page, with the gestures and questions that the tests need."""
+    """A notebook with a map in a page, with the gestures and questions that the tests need."""
 
-    def __init__(self, browser, server, face):
+    def __init__(self, browser, server, face, notebook="00_start_here.ipynb"):
         self.address, self.runtime = server
         self.page = browser.new_page(viewport={"width": 1280, "height": 960})
         self.page.set_default_timeout(120_000)
@@ -78,7 +80,7 @@ class Explorer:
         self.page.on("request", lambda r: self.hosts.add(urlsplit(r.url).hostname))
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda e: self.errors.append(str(e)))
-        self.page.goto(f"{self.address}/{face}/00_start_here.ipynb")
+        self.page.goto(f"{self.address}/{face}/{notebook}")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         self.page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         if face.startswith("lab"):
@@ -92,8 +94,7 @@ class Explorer:
 
     def ready(self):
         self.page.wait_for_selector(".galnb-map canvas")
-        status = "document.querySelector('.galnb-map .galnb-status')?.textContent"
-        self.page.wait_for_function(f"() => /936.*; [0-9]+ ms/.test({status})")  # a frame was drawn
+        self.page.wait_for_function(f"() => /936.*; [0-9]+ ms/.test({STATUS})")  # a frame was drawn
         self.page.wait_for_timeout(1500)
 
     @property
@@ -271,22 +272,26 @@ def dark_and_lively(here):
     here.picture("dark")
 
 
-def test_the_map_answers_while_a_cell_is_running(browser, server):
-    here = Explorer(browser, server, "lab/tree")
-    session = json.load(urllib.request.urlopen(f"{here.address}/api/sessions"))[0]
-    from jupyter_client import BlockingKernelClient
+BUSY = (
+    "import galnb\nhere = galnb.widgets.LatentMap(galnb.default_survey().latents, height=420)\nhere",
+    "import time\nhere.selection = tuple(here.session.latents.id[:3].tolist())\ntime.sleep(300)",
+)
 
-    client = BlockingKernelClient(
-        connection_file=str(here.runtime / f"kernel-{session['kernel']['id']}.json")
-    )
-    client.load_connection_file()
-    client.start_channels()
-    client.execute("import time; time.sleep(8)")
+
+def test_the_map_is_drawn_and_answers_while_a_cell_runs(browser, server):
+    address, runtime = server
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in BUSY]
+    nbformat.write(notebook, runtime.parent / "notebooks" / "busy.ipynb")
+    here = Explorer(browser, server, "lab/tree", "busy.ipynb")  # the second cell sleeps from now on
+    here.page.wait_for_function(f"() => /^3 of 936 selected/.test({STATUS})")
     box = here.box()
-    before = here.page.locator(".galnb-map .galnb-status").first.inner_text()
+    assert 380 < here.page.locator(".galnb-map").first.bounding_box()["height"] <= 420
+    before = here.canvas.get_attribute("aria-label")
     here.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     here.page.mouse.wheel(0, -200)
-    changed = "was => document.querySelector('.galnb-map .galnb-status').textContent !== was"
-    here.page.wait_for_function(changed, arg=before, timeout=5000)
-    client.stop_channels()
+    changed = "was => document.querySelector('.galnb-map canvas').getAttribute('aria-label') !== was"
+    here.page.wait_for_function(changed, arg=before, timeout=20_000)
+    assert here.page.locator(".jp-Notebook-ExecutionIndicator").get_attribute("data-status") == "busy"
     here.page.close()

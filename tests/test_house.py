@@ -147,65 +147,27 @@ def test_no_tracked_file_names_a_registry_or_a_machine():
             assert not hosts.search(path.read_text(errors="replace")), name
 
 
-NEWCOMERS = {
-    "model": '''
-from galnb.models.pca import PCA
-
-
-class Newcomer(PCA):
-    """Principal components at half their length."""
-
-    def encode(self, x):
-        return super().encode(x) / 2
-
-    def decode(self, z):
-        return super().decode(2 * z)
-''',
-    "source": '''
-import numpy as np
-
-from galnb.images import Images
-from galnb.sources.base import Source
-
-
-class Newcomer(Source):
-    """Round galaxies, each wider than the one before."""
-
-    bands, pixel_scale, id = ("r",), 0.2, np.arange(8)
-
-    def read_rows(self, rows):
-        y, x = np.mgrid[-12:12, -12:12]
-        pixels = np.exp(-(x**2 + y**2) / (self.id[rows] + 2)[:, None, None] ** 2)
-        return Images(pixels[:, None], self.id[rows], self.bands, pixel_scale=self.pixel_scale)
-''',
-    "panel": '''
-import ipywidgets
-
-from galnb.widgets.base import Panel
-from galnb.widgets.latent_map import LatentMap
-
-
-class Newcomer(Panel):
-    """The map, and below it how many galaxies are selected."""
-
-    def build(self, height=400):
-        self.count = ipywidgets.Label()
-        return LatentMap(self.session, height=height, worker=self.worker), self.count
-
-    def draw(self, changed):
-        self.count.value = f"{len(self.selection)} selected"
-''',
-}
+def newcomers() -> dict[str, tuple[str, str, str]]:
+    """By kind, of the files that the README adds to galnb: family, the class's name, and the code."""
+    blocks = re.findall(
+        r"```python\n# galnb/(\w+)/(\w+)\.py\n(.+?)```", (ROOT / "README.md").read_text(), re.S
+    )
+    kinds = {"models": "model", "sources": "source", "widgets": "panel"}
+    found = {}
+    for family, name, code in blocks:
+        code = code.replace("from ..", "from galnb.").replace("from .", f"from galnb.{family}.")
+        found[kinds[family]] = (family, name.capitalize(), code)
+    return found
 
 
 @pytest.fixture(scope="module")
 def laws(tmp_path_factory):
-    """What pytest says of the laws of all families, with a newcomer in each of them."""
+    """What pytest says of the laws of all families, with the README's newcomer in each of them."""
     folder = tmp_path_factory.mktemp("newcomers")
     plugin = "from galnb import models, sources, widgets\n"
-    for kind, family in (("model", "models"), ("source", "sources"), ("panel", "widgets")):
-        (folder / f"new_{kind}.py").write_text(NEWCOMERS[kind])
-        plugin += f"{family}.MEMBERS['newcomer'] = 'new_{kind}:Newcomer'\n"
+    for kind, (family, name, code) in newcomers().items():
+        (folder / f"new_{kind}.py").write_text(code)
+        plugin += f"{family}.MEMBERS['newcomer'] = 'new_{kind}:{name}'\n"
     (folder / "plugin.py").write_text(plugin)
     command = [sys.executable, "-m", "pytest", "tests/laws", "-vv", "-p", "plugin", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
@@ -219,6 +181,14 @@ def laws(tmp_path_factory):
 def test_a_newcomer_is_one_file_and_one_line_and_the_laws_find_it(laws, kind):
     verdicts = re.findall(rf"test_{kind}_laws.py::\S+\[newcomer\S*\] (\w+)", laws)
     assert len(verdicts) >= 7 and set(verdicts) == {"PASSED"}, laws
+
+
+def test_the_readmes_ten_lines_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALNB_CACHE", str(tmp_path))
+    script = next(b for b in re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.S))
+    names = {}
+    exec(compile(script, "README.md", "exec"), names)
+    assert len(names["images"]) == len(names["latents"]) >= 800
 
 
 def test_each_member_of_each_family_can_be_loaded():

@@ -15,7 +15,7 @@ from galnb.models.pca import PCA
 from galnb.widgets.decoder import Decoder
 from galnb.widgets.explorer import Explorer, explore
 from galnb.widgets.gallery import Gallery, sample_view
-from galnb.widgets.latent_map import LatentMap, apart
+from galnb.widgets.latent_map import MESSAGE, LatentMap, apart
 
 N = 400
 rng = np.random.default_rng(5)
@@ -316,3 +316,13 @@ def test_the_explorer_gives_its_selection_back():
         explore(LATENTS, color="redshfit")
     with pytest.raises(TypeError, match="wanted Latents"):
         explore(LATENTS.z)
+
+
+def test_a_frame_too_large_for_one_message_is_sent_with_fewer_pixels():
+    xy = np.random.default_rng(0).random((1_000_000, 2), dtype="f4")
+    tab = Tab(LatentMap(Latents(np.arange(len(xy)), xy), plane="pca"))
+    [(frame, buffers)] = tab.hear("frame", **VIEW | {"w": 2400, "h": 1800, "dpr": 2})
+    assert sum(map(len, buffers)) <= MESSAGE
+    assert 400 < frame["w"] < 2400 and len(zlib.decompress(buffers[0])) == frame["w"] * frame["h"]
+    [(frame, _)] = tab.hear("frame", **VIEW | {"seq": 2, "w": 600, "h": 450})
+    assert (frame["w"], frame["h"]) == (600, 450)
