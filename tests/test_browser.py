@@ -151,6 +151,10 @@ class Explorer:
         galaxies = self.galaxies()
         steps = np.mgrid[-300:301:10, -300:301:10].reshape(2, -1).T
         places = np.median(galaxies, axis=0) + steps[np.argsort(np.hypot(*steps.T), kind="stable")]
+        box = self.canvas.bounding_box()
+        low = (box["x"] + LEFT + 20, box["y"] + TOP + 20)
+        high = (box["x"] + box["width"] - RIGHT - 20, box["y"] + box["height"] - BOTTOM - 20)
+        places = places[((places > low) & (places < high)).all(axis=1)]
         apart = np.linalg.norm(places[:, None] - galaxies, axis=2).min(axis=1)
         return places[np.argmax(apart > 40)].tolist()
 
@@ -284,7 +288,7 @@ def test_the_map_is_drawn_and_answers_while_a_cell_runs(browser, server):
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in BUSY]
     nbformat.write(notebook, runtime.parent / "notebooks" / "busy.ipynb")
-    here = Explorer(browser, server, "lab/tree", "busy.ipynb")  # the second cell sleeps from now on
+    here = Explorer(browser, server, "lab/workspaces/busy/tree", "busy.ipynb")  # the second cell sleeps from now on
     here.page.wait_for_function(f"() => /^3 of 936 selected/.test({STATUS})")
     box = here.box()
     assert 380 < here.page.locator(".galnb-map").first.bounding_box()["height"] <= 420
