@@ -288,7 +288,7 @@ def test_the_map_is_drawn_and_answers_while_a_cell_runs(browser, server):
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in BUSY]
     nbformat.write(notebook, runtime.parent / "notebooks" / "busy.ipynb")
-    here = Explorer(browser, server, "lab/workspaces/busy/tree", "busy.ipynb")  # the second cell sleeps from now on
+    here = Explorer(browser, server, "lab/workspaces/busy/tree", "busy.ipynb")
     here.page.wait_for_function(f"() => /^3 of 936 selected/.test({STATUS})")
     box = here.box()
     assert 380 < here.page.locator(".galnb-map").first.bounding_box()["height"] <= 420

@@ -5,7 +5,7 @@ async function inflate(buffer) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-const REST = 130; // ms without movement after which the map is at rest
+const REST = 180; // ms without movement after which the map is at rest
 
 class FrameLink {
   // ask(): the view message to send; show(frame, layers): a picture is there; silent(): no answer for 5 s
@@ -13,15 +13,16 @@ class FrameLink {
     Object.assign(this, { model, ask, show, silent });
     this.client = Math.random().toString(36).slice(2);
     this.seq = Date.now() % 1e9;
-    this.underWay = 0;
+    this.underWay = this.sent = 0;
     this.wanted = false;
     this.sentAt = -1e9;
     this.movedAt = -1e9;
   }
 
-  // The view moved: at once if all was still, then once it rests, or every `pace` ms while it does not.
+  // The view moved: at once if all was still, then once it rests; until then after `pace` ms and every three.
   request(pace = 0) {
-    const still = performance.now() - this.movedAt > 200;
+    const still = performance.now() - this.movedAt > 300;
+    if (still) this.sent = 0;
     this.movedAt = performance.now();
     this.wanted = true;
     this.pace = pace;
@@ -31,7 +32,7 @@ class FrameLink {
 
   later() {
     clearTimeout(this.timer);
-    const due = Math.min(this.movedAt + REST, this.sentAt + this.pace);
+    const due = Math.min(this.movedAt + REST, this.sentAt + this.pace * (this.sent > 1 ? 3 : 1));
     this.timer = setTimeout(() => this.send(), Math.max(0, due - performance.now()));
   }
 
@@ -41,6 +42,7 @@ class FrameLink {
     if (!message) return;
     clearTimeout(this.timer);
     this.wanted = false;
+    this.sent += 1;
     this.underWay = ++this.seq;
     this.sentAt = performance.now();
     this.model.send({ t: "view", seq: this.seq, client: this.client, ...message });
