@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import BadInput, BandMismatch, GalnbError, MissingPackage, one_of
+
+NO_UPDATES = "jupyterlab.NeverCheckForUpdate"  # which would ask the package index
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -100,7 +103,16 @@ def _lab(chosen) -> int:
     from .demo import default_survey
 
     default_survey()
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(folder), *chosen.extra])
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        str(folder),
+        f"--LabApp.check_for_updates_class={NO_UPDATES}",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; Jupyter would refuse
+        command.append("--allow-root")
+    return subprocess.call([*command, *chosen.extra])
 
 
 def _demo(chosen) -> None:

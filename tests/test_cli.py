@@ -1,16 +1,21 @@
 """The command line, called as a user calls it: what it does, and the one line it says where it cannot."""
 
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from galnb import cli, demo, weights
-from galnb.cli import main
+from galnb.cli import NO_UPDATES, main
 from galnb.latents import Latents
 from galnb.models import PCA
 
@@ -140,14 +145,45 @@ def test_the_demo_is_asked_for_and_its_page_is_named(here, capsys, monkeypatch):
     assert capsys.readouterr().out == f"open {here / 'page' / 'index.html'}\n"
 
 
-def test_lab_prepares_the_survey_and_hands_all_other_options_to_jupyterlab(here, monkeypatch):
+@pytest.mark.parametrize("user, more", [(0, ["--allow-root"]), (1000, [])])
+def test_lab_prepares_the_survey_and_hands_all_other_options_to_jupyterlab(here, monkeypatch, user, more):
     done = []
+    monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(demo, "default_survey", lambda: done.append("survey"))
     monkeypatch.setattr(subprocess, "call", lambda command: done.append(command) or 7)
     (here / "mine").mkdir()
     assert main(["lab", "--notebooks", "mine", "--port", "9999", "--no-browser"]) == 7
-    jupyter = [sys.executable, "-m", "jupyterlab", "mine", "--port", "9999", "--no-browser"]
-    assert done == ["survey", jupyter]
+    jupyter = [sys.executable, "-m", "jupyterlab", "mine", f"--LabApp.check_for_updates_class={NO_UPDATES}"]
+    assert done == ["survey", [*jupyter, *more, "--port", "9999", "--no-browser"]]
+
+
+def test_lab_opens_the_notebooks(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "galnb",
+        "lab",
+        "--no-browser",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+    ]
+    places = {f"JUPYTER_{name}_DIR": str(tmp_path / name.lower()) for name in ("RUNTIME", "CONFIG", "DATA")}
+    environment = {**os.environ, **places}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        for _ in range(120):
+            try:
+                found = json.load(urlopen(f"http://127.0.0.1:{port}/api/contents", timeout=5))
+                break
+            except OSError:
+                time.sleep(0.5)
+        assert "00_start_here.ipynb" in [entry["name"] for entry in found["content"]]
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait(30)
 
 
 def test_lab_without_jupyterlab_says_how_to_install_it(refused, monkeypatch):
