@@ -78,7 +78,8 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     encode.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
     encode.add_argument("--bands", help="names of the images' bands in order, separated by commas")
     encode.add_argument("--size", type=int, help="crop to the central SIZE x SIZE pixels first")
-    encode.add_argument("--table", type=Path, metavar="FILE", help="columns to join by the column id")
+    encode.add_argument("--table", type=Path, metavar="FILE", help="columns to join")
+    encode.add_argument("--id-column", default="id", help="names of the images in the table (default: id)")
     add("doctor", _doctor, "Say whether everything is in place, and how to mend what is not")
     return parser, commands
 
@@ -140,8 +141,9 @@ def _encode(chosen) -> None:
     from .sources import Folder
 
     model = weights.load(chosen.model)
-    bands = tuple(chosen.bands.split(",")) if chosen.bands else None
-    source = Folder(chosen.images, bands=bands, size=chosen.size, table=chosen.table)
+    bands = tuple(name.strip() for name in chosen.bands.split(",")) if chosen.bands else None
+    joined = {"table": chosen.table, "id_column": chosen.id_column}
+    source = Folder(chosen.images, bands=bands, size=chosen.size, **joined)
     if set(model.bands) - set(source.bands):
         raise BandMismatch(
             source.bands, model.bands, "name the images' own bands in order with --bands=A,B,C"

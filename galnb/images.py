@@ -173,14 +173,11 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     >>> rows_of(np.array([30, 10, 20]), [10, 30])
     array([1, 0])
     """
-    # str, not known.dtype: that would cut a longer unknown name down to a known one
     given = np.atleast_1d(np.asarray(ids))
-    try:
-        ids = given.astype(str if known.dtype.kind == "U" else known.dtype)
-    except (ValueError, OverflowError):
-        ids = np.zeros(0)
-    if known.dtype.kind != "U" and not np.array_equal(ids.astype(given.dtype), given):
-        raise KeyError(f"the ids {given.tolist()!r} are not whole numbers, as those of the objects are")
+    if known.dtype.kind == "U":
+        ids = given.astype(str)  # not known.dtype: that would cut a longer unknown name down to a known one
+    else:
+        ids = _whole(given).astype(known.dtype)
     if not len(known):
         rows, good = np.zeros(len(ids), dtype=int), np.zeros(len(ids), dtype=bool)
     else:
@@ -190,3 +187,17 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     if not good.all():
         raise KeyError(f"no object has the id {ids[~good][0].item()!r}")
     return rows
+
+
+def _whole(given: np.ndarray) -> np.ndarray:
+    """Whole numbers; KeyError for a name, a fraction, or a float too large to tell from its neighbors."""
+    try:
+        ids = given.astype(np.int64) if given.dtype.kind == "U" else given
+        kind, exact = ids.dtype.kind, True
+        if kind == "f":
+            exact = bool((np.isfinite(ids) & (np.abs(ids) < 2.0**53) & (ids == np.rint(ids))).all())
+    except ValueError:
+        kind, exact = "U", False
+    if kind not in "iuf" or not exact:
+        raise KeyError(f"the ids {given.tolist()!r} are not whole numbers, as those of the objects are")
+    return ids

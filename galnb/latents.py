@@ -110,7 +110,7 @@ class Latents:
 
     def hash(self) -> str:
         """Hex digest of ids and latents."""
-        return array_hash(self.id, self.z)
+        return array_hash(np.array(self.id.tolist()), self.z)  # the same however wide the strings are kept
 
     def to_table(self) -> Table:
         """One astropy Table: id, the named columns, and z as a vector column."""
@@ -133,6 +133,7 @@ class Latents:
         units = {n: str(self.table[n].unit) for n in self.columns if self.table[n].unit is not None}
         described = json.dumps({"units": units, "meta": self.meta}).encode()
         table = pa.table(fields).replace_schema_metadata({b"galnb": described})
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + ".tmp")
         pq.write_table(table, unfinished, write_page_checksum=True)
         os.replace(unfinished, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -41,11 +42,19 @@ def read(path: str | Path) -> dict:
         one_of("source", recipe["data"].get("source"), sources.MEMBERS)
         for option in recipe["train"]:
             one_of("train option", option, sorted(TABLES["train"]))
+        Settings(**_tuples(recipe["train"]))
+        if not re.fullmatch(r"\w[\w.-]*", str(recipe["name"])):
+            raise ValueError(f"name={recipe['name']!r}, wanted letters, digits, points and hyphens")
+        share = recipe["data"].get("held_out", 0.2)
+        if not isinstance(share, int | float) or not 0 <= share < 1:
+            raise ValueError(f"held_out={share!r}, wanted a share from 0 to below 1")
+        if recipe.get("start") == path.name:
+            raise ValueError("it starts from itself, wanted another recipe")
     except KeyError as error:
         raise BadInput(path, f"no {error} in the recipe, wanted name, [data], [model] and [train]") from error
     except OSError as error:
         raise BadInput(path, f"{error.strerror}, wanted a recipe like those in recipes/") from error
-    except ValueError as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise BadInput(path, str(error)) from error
     return recipe
 

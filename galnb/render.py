@@ -293,7 +293,8 @@ def to_holoviews(
 
     Counts and means are those of `render` at the same view and size. A category column is shaded in one
     color a category. No plotting extension is loaded here: call `hv.extension` (for bokeh without
-    a network: with `inline=True`), or save with `hv.save(element, "map.png", backend="matplotlib")`.
+    a network: with `inline=True`). To save, take `dynamic=False`, and
+    `hv.save(element, "map.png", backend="matplotlib")`.
 
     Parameters
     ----------

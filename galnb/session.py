@@ -234,6 +234,14 @@ class Session:
         self._tell(changed)
         return picked
 
+    def pick_id(self, id) -> None:
+        """Pick a galaxy by its id; KeyError if there is none."""
+        row = int(self.latents.rows_of([id])[0])
+        with self.lock:
+            command = {"do": "pick_id", "id": self.latents.id[row].item()}
+            changed = self._commit(command, picked=row, spot=None)
+        self._tell(changed)
+
     def color_by(self, name: str) -> None:
         """Color the map by "count" or a column."""
         one_of("color", name, ("count", *self.latents.columns))
@@ -308,7 +316,7 @@ class Session:
             raise BadInput(path, f"not readable ({error!r}), wanted a file from Session.save") from error
         if known != latents.hash():
             raise BadInput(path, "made with other latents; load those, or start a new session")
-        commands = ("select_polygon", "select_ids", "clear", "pick", "color_by", "use_plane")
+        commands = ("select_polygon", "select_ids", "clear", "pick", "pick_id", "color_by", "use_plane")
         try:
             session = cls(latents, plane=start, seed=seed)
             for command in [*log, *reversed(undone)]:
@@ -321,9 +329,8 @@ class Session:
 
                 session._views[session._plane_key(key)] = check_view(view)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(
-                path, f"a command cannot be done again ({error}), wanted a file from Session.save"
-            ) from error
+            reason = f"a command cannot be done again ({error}), wanted a file from Session.save"
+            raise BadInput(path, reason) from error
         return session
 
     # inside
@@ -348,12 +355,9 @@ class Session:
                     plane = Plane(self.latents.z, key, seed=self.seed)
                 else:
                     columns = [self.latents.table[name] for name in key]
-                    xy = np.stack(
-                        [np.ma.filled(np.ma.asarray(c).astype(np.float32), np.nan) for c in columns], 1
-                    )
-                    plane = Plane(
-                        self.latents.z, xy=xy, axes=[_label(c, n) for c, n in zip(columns, key, strict=True)]
-                    )
+                    xy = np.stack([np.asarray(self.latents[name], dtype=np.float32) for name in key], 1)
+                    axes = [_label(c, n) for c, n in zip(columns, key, strict=True)]
+                    plane = Plane(self.latents.z, xy=xy, axes=axes)
                 self._planes[key] = plane, Store.build(*plane.xy.T)
             return self._planes[key]
 

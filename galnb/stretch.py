@@ -192,6 +192,10 @@ def _on(stretch, pixels: Images | np.ndarray) -> Images | np.ndarray:
 
 def _percentiles(pixels: Images | np.ndarray, faint: float, bright: float) -> tuple[float, float]:
     values = pixels.pixels if isinstance(pixels, Images) else np.asarray(pixels)
+    if not 0 <= faint < bright <= 100:
+        raise ValueError(
+            f"faint={faint}, bright={bright}: wanted percentiles, the faint one below the bright"
+        )
     finite = values[np.isfinite(values)]
     if not finite.size:
         raise ValueError("no finite pixel, wanted some to take percentiles of; drop such images first")

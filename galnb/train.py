@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from torch import Tensor
 from . import augment
 from .errors import BadInput, BadWeights, one_of
 from .models.base import Model
+from .provenance import array_hash
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,20 @@ class Settings:
     augment: tuple[str, ...] = ("dihedral",)
     patience: int = 0
     seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch", "warm_up", "patience", "seed"):
+            value, least = getattr(self, name), int(name in ("epochs", "batch"))
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name}={value!r}, wanted a whole number of at least {least}")
+        for name in ("learning_rate", "weight_decay", "clip", "average"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise ValueError(f"{name}={value!r}, wanted a number that is not negative")
+        if isinstance(self.augment, str):
+            raise ValueError(f"augment={self.augment!r}, wanted a list of names")
+        for name in self.augment:
+            one_of("augment", name, augment.TRAINING)
 
 
 @dataclass(frozen=True)
@@ -93,29 +111,33 @@ def train(
     BadWeights
         If the checkpoint is damaged or belongs to another model or other settings.
     """
-    for name in settings.augment:
-        one_of("augment", name, augment.TRAINING)
-    run = _Run(model.to(device, memory_format=torch.channels_last), settings, len(images))
+    of = array_hash(images, *([] if labels is None else [labels]))
+    if not warm_start:
+        of += array_hash(*(value.detach().cpu().numpy() for value in model.state_dict().values()))
+    run = _Run(model.to(device, memory_format=torch.channels_last), settings, len(images), of)
     if checkpoint is not None and Path(checkpoint).exists():
         run.restore(Path(checkpoint))
     elif run.step == 0:
         if warm_start:
             model.warm_start(_Batches(images, 512, device))
         run.begin()
+    whole = True  # no step is half done
     try:
         if run.finished:  # a model without parameters to train, or a run that ended before
             score = run.judge(held_out, device) if run.step == 0 else run.best
             yield Step(run.step, run.epoch, run.steps, {}, score, True)
         while not run.finished:
-            terms = run.advance(images, labels, device)
-            score = None
-            if run.step % run.steps_an_epoch == 0 or run.step == run.steps:
-                score = run.judge(held_out, device)
-                if checkpoint is not None:
-                    run.store(Path(checkpoint))
+            whole, score = False, None
+            with _uninterrupted():
+                terms = run.advance(images, labels, device)
+                if run.step % run.steps_an_epoch == 0 or run.step == run.steps:
+                    score = run.judge(held_out, device)
+                    if checkpoint is not None:
+                        run.store(Path(checkpoint))
+                whole = True
             yield Step(run.step, run.epoch, run.steps, terms, score, run.finished)
     finally:
-        if checkpoint is not None and run.begun:
+        if checkpoint is not None and run.begun and whole:  # else the last epoch's serves
             run.store(Path(checkpoint))
         if run.finished:
             run.keep_best()
@@ -135,6 +157,22 @@ def fit(model: Model, images: np.ndarray, *, progress: bool = True, **options) -
                 bar.set_postfix(epoch=step.epoch, held_out=f"{step.held_out:.3e}")
             bar.update(0)
     return history
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done, where that can be: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = []
+    before = signal.signal(signal.SIGINT, lambda *about: held.append(about))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 class _Batches:
@@ -158,10 +196,10 @@ def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
 class _Run:
     """The state of a training run: what a checkpoint holds, and the step that changes it."""
 
-    def __init__(self, model: Model, settings: Settings, n: int):
+    def __init__(self, model: Model, settings: Settings, n: int, of: str):
         if n < 2:
             raise BadInput("train", f"{n} images came, wanted at least 2")
-        self.model, self.settings, self.n = model, settings, n
+        self.model, self.settings, self.n, self.of = model, settings, n, of
         self.step, self.best, self.stale, self.begun = 0, math.inf, 0, False
         self.batch = min(settings.batch, n)
         self.steps_an_epoch = n // self.batch
@@ -225,17 +263,19 @@ class _Run:
     def judge(self, held_out: np.ndarray | None, device: str) -> float:
         """The averaged weights' loss on held-out images; they are kept if it is the best so far."""
         own = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.averaged)
-        self.model.eval()
         score = math.nan
-        if held_out is not None:
-            with torch.random.fork_rng():
-                torch.manual_seed(self.settings.seed)
-                losses = [
-                    (float(self.model.loss(x)["loss"]), len(x)) for x in _Batches(held_out, 256, device)
-                ]
-            score = sum(loss * n for loss, n in losses) / len(held_out)
-        self.model.load_state_dict(own)
+        try:
+            self.model.load_state_dict(self.averaged)
+            self.model.eval()
+            if held_out is not None:
+                with torch.random.fork_rng():
+                    torch.manual_seed(self.settings.seed)
+                    losses = [
+                        (float(self.model.loss(x)["loss"]), len(x)) for x in _Batches(held_out, 256, device)
+                    ]
+                score = sum(loss * n for loss, n in losses) / len(held_out)
+        finally:
+            self.model.load_state_dict(own)
         if held_out is None or score < self.best:
             self.best, self.stale = score, 0
             self.kept = {k: v.clone() for k, v in self.averaged.items()}
@@ -262,7 +302,7 @@ class _Run:
 
     def _identity(self) -> str:
         config = {"class": type(self.model).__name__, **self.model.config}
-        return json.dumps([config, asdict(self.settings), self.n], sort_keys=True)
+        return json.dumps([config, asdict(self.settings), self.n, self.of], sort_keys=True)
 
     def restore(self, path: Path) -> None:
         try:

@@ -34,14 +34,19 @@ def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool
     half : bool
         Store floating-point tensors as float16; `load` gives float32 again.
     """
-    path = Path(path).with_suffix(".safetensors")
+    path = _named(path)
+    kind = next(
+        (n for n, place in models.MEMBERS.items() if place.endswith(f":{type(model).__name__}")), None
+    )
+    if kind is None:
+        todo = "add it to galnb.models.MEMBERS, public name to file, so that it can be loaded again"
+        raise ValueError(f"{type(model).__name__} is not a member of galnb.models; {todo}")
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
         tensors = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
     unfinished = path.with_suffix(".tmp")
     unfinished.write_bytes(serialize(tensors))
-    kind = next(n for n, place in models.MEMBERS.items() if place.endswith(f":{type(model).__name__}"))
     described = {
         "name": path.stem,
         "model": kind,
@@ -109,6 +114,12 @@ def _locate(name: str | Path) -> Path:
     if isinstance(name, str) and name in names():
         return ASSETS / f"{name}.safetensors"
     path = Path(name)
-    if path.suffix != ".safetensors" and not path.exists():
+    if path.suffix != ".safetensors" and not _named(path).exists():
         one_of("weights", name, names())
-    return path.with_suffix(".safetensors")
+    return _named(path)
+
+
+def _named(path: str | Path) -> Path:
+    """The path with .safetensors at its end; a point in a name such as gal-v1.5 is no ending."""
+    path = Path(path)
+    return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")

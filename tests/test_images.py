@@ -147,3 +147,10 @@ def test_an_unknown_id_is_a_key_error_that_names_it(known, unknown):
     with pytest.raises(KeyError, match=repr(unknown)):
         rows_of(known, [unknown])
     assert list(rows_of(known, list(known[::-1]))) == list(range(len(known)))[::-1]
+
+
+@pytest.mark.parametrize("given", [[5.87722981742084099e17], [1.5], [None], [True], [np.nan]])
+def test_an_id_that_is_no_whole_number_is_not_taken_for_one(given):
+    with pytest.raises(KeyError, match="not whole numbers"):
+        rows_of(np.arange(3) + 587722981742084096, given)
+    assert rows_of(np.arange(3), [2.0]).tolist() == [2]

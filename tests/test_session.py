@@ -260,3 +260,25 @@ class Hand(RuleBasedStateMachine):
 
 Hand.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
 TestHand = Hand.TestCase
+
+
+def test_a_galaxy_is_picked_by_name_even_where_others_lie_upon_it_or_where_it_has_no_place(tmp_path):
+    table = Table({"a": [1.0, 1, 1, 2, 3], "b": [5, 5, 5, 6, np.nan]})
+    latents = Latents(np.arange(5), np.eye(5), table)
+    session = Session(latents, plane=("a", "b"))
+    for name in (2, 4):
+        session.pick_id(name)
+        assert session.picked == name
+    assert Session.load(session.save(tmp_path / "s.json"), latents).picked == 4
+    session.undo()
+    assert session.picked == 2
+    with pytest.raises(KeyError):
+        session.pick_id(9)
+
+
+def test_a_session_goes_on_with_the_latents_that_were_written_and_read(tmp_path):
+    latents = LATENTS[:20]
+    session = Session(latents)
+    session.select_ids(latents.id[:3])
+    path, written = session.save(tmp_path / "s.json"), latents.write(tmp_path / "l.parquet")
+    assert Session.load(path, Latents.read(written)).selection == session.selection

@@ -193,3 +193,17 @@ def test_the_real_fits_files_are_read(shared_data):
     hsc = Folder(shared_data / "hsc_scenes_scarlet" / "test_resampling" / "Cut_HSC.fits").read()
     assert isinstance(hsc, Images) and hsc.ra[0] == pytest.approx(150.3, abs=0.1)
     assert hsc.pixel_scale == pytest.approx(0.168, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind, largest", [("u1", 255), ("u2", 65535), ("i8", 1), ("f4", 1)])
+def test_arrays_of_8_and_16_bits_become_shares_and_all_others_stay(tmp_path, kind, largest):
+    pixels = np.arange(2 * 8 * 8).reshape(2, 8, 8).astype(kind)
+    np.savez(tmp_path / "x.npz", images=pixels)
+    assert np.allclose(Folder(tmp_path / "x.npz").read().pixels[:, 0], pixels / largest)
+
+
+def test_what_is_hidden_is_not_taken_for_a_galaxy(tmp_path):
+    for name in ("a.png", "._a.png", ".ipynb_checkpoints/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / name)
+    assert Folder(tmp_path).id.tolist() == ["a"]

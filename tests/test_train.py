@@ -1,10 +1,13 @@
+import operator
+import signal
+
 import numpy as np
 import pytest
 import torch
 
 from galnb.errors import BadWeights
 from galnb.models import AE, PCA
-from galnb.train import Settings, fit, train
+from galnb.train import Settings, _uninterrupted, fit, train
 
 SETTINGS = Settings(epochs=3, batch=16, warm_up=2, seed=3)
 
@@ -99,3 +102,50 @@ def test_uint8_images_train_as_their_floats_do():
 def test_a_misspelt_augmentation_is_refused():
     with pytest.raises(ValueError, match="dihedral"):
         next(train(small(), galaxies(), settings=Settings(augment=("dihedrel",))))
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("place", ["torch.nn.utils.clip_grad_norm_", "torch.optim.AdamW.step"])
+@pytest.mark.parametrize(
+    "how", [interrupt, lambda: signal.raise_signal(signal.SIGINT)], ids=["raised", "ctrl-c"]
+)
+def test_a_run_broken_off_within_a_step_resumes_to_the_same_bits(tmp_path, monkeypatch, place, how):
+    x, path, whole, resumed = galaxies(), tmp_path / "checkpoint", small(), small()
+    fit(whole, x, held_out=x[:8], settings=SETTINGS, progress=False)
+    run = train(small(), x, held_out=x[:8], settings=SETTINGS, checkpoint=path)
+    for _ in range(4):  # an epoch of three steps, and one
+        next(run)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        real = operator.attrgetter(place.removeprefix("torch."))(torch)
+        patch.setattr(place, lambda *a, **k: (real(*a, **k), how())[0])
+        list(run)
+    fit(resumed, x, held_out=x[:8], settings=SETTINGS, checkpoint=path, progress=False)
+    assert same(whole, resumed)
+
+
+def test_ctrl_c_waits_for_the_end_of_a_step(tmp_path):
+    x = galaxies()
+    run = train(small(), x, settings=SETTINGS)
+    next(run)
+    with pytest.raises(KeyboardInterrupt), _uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        step = next(run)
+    assert step.step == 2 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_checkpoint_of_other_images_is_refused(tmp_path):
+    x, path = galaxies(), tmp_path / "checkpoint"
+    fit(small(), x, settings=SETTINGS, checkpoint=path, progress=False)
+    with pytest.raises(BadWeights, match="other data"):
+        fit(small(), x[::-1], settings=SETTINGS, checkpoint=path, progress=False)
+
+
+@pytest.mark.parametrize(
+    "option", [{"epochs": 0}, {"epochs": "3"}, {"batch": 1.5}, {"learning_rate": -1}, {"augment": "dihedral"}]
+)
+def test_a_setting_that_cannot_be_meant_is_refused(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))}=.* wanted"):
+        Settings(**option)

@@ -79,3 +79,19 @@ def test_all_shipped_weights_together_stay_under_25_mb():
 def change_card(path, **values):
     card = path.with_suffix(".json")
     card.write_text(json.dumps(json.loads(card.read_text()) | values))
+
+
+def test_names_with_a_point_do_not_overwrite_each_other(tmp_path):
+    model = PCA(("r",), 28, 3)
+    one, other = (weights.save(model, tmp_path / name) for name in ("gal-v1.5", "gal-v1.6"))
+    assert one != other and weights.card(tmp_path / "gal-v1.5")["name"] == "gal-v1.5"
+    assert weights.load(one).config == weights.load(other).config
+
+
+def test_a_model_that_could_not_be_loaded_again_is_not_saved(tmp_path):
+    class Mine(PCA):
+        pass
+
+    with pytest.raises(ValueError, match="Mine is not a member of galnb.models"):
+        weights.save(Mine(("r",), 28, 3), tmp_path / "mine")
+    assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ class Quarantined:
 
 
 class Source(ABC):
-    """Base of the family; a member defines `__len__`, `bands`, `pixel_scale`, `id` and `read_row`.
+    """Base of the family; a member defines `__len__`, `bands`, `pixel_scale`, `id` and `read_rows`.
 
     Laws, checked for every member: the same rows twice give the same pixels; ids are unique; a
     slice of a read is the read of a slice; a bad row is named in the error, and can be skipped

@@ -39,10 +39,11 @@ class Folder(Source):
 
     Notes
     -----
-    8- and 16-bit pictures and integer arrays become 0 to 1; FITS and floating-point arrays stay as
-    they are. An npz's array of ids is one called "id" or ending in "_id"; other arrays of one value a
-    galaxy become columns. FITS files may have one band an HDU, or cubes (band, y, x); sky position and
-    pixel scale come from their WCS, if they have one. Nothing pickled is ever loaded.
+    8- and 16-bit pictures and arrays (unsigned) become 0 to 1; FITS and all other arrays stay as they
+    are. An array (n, y, x) is n galaxies in one band. An npz's array of ids is one called "id" or ending
+    in "_id"; other arrays of one value a galaxy become columns. FITS files may have one band an HDU, or
+    cubes (band, y, x); sky position and pixel scale come from their WCS, if they have one. Nothing
+    pickled is ever loaded, and no file or folder whose name starts with a point.
 
     Raises
     ------
@@ -188,7 +189,8 @@ def _find(path: Path) -> list[Path]:
         if path.suffix.lower() not in FITS | PICTURES and ".fits" not in path.suffixes:
             raise BadInput(path, "wanted FITS, PNG, JPEG, npz or npy")
         return [path]
-    files = [f for f in path.rglob("*") if f.suffix.lower() in FITS | PICTURES or f.name.endswith(".fits.gz")]
+    shown = (f for f in path.rglob("*") if not any(p.startswith(".") for p in f.relative_to(path).parts))
+    files = [f for f in shown if f.suffix.lower() in FITS | PICTURES or f.name.endswith(".fits.gz")]
     if not files:
         raise BadInput(path, "no FITS, PNG or JPEG file in this folder")
     return sorted(files)
@@ -244,8 +246,8 @@ def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, T
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
-    """Float32; integers as a share of the largest that their type holds."""
-    if pixels.dtype.kind in "ui":
+    """Float32; pixels of 8 and 16 bits as a share of the largest that their type holds."""
+    if pixels.dtype in (np.uint8, np.uint16):
         return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     return np.asarray(pixels, dtype=np.float32)
 

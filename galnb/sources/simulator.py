@@ -35,7 +35,8 @@ class Simulator(Source):
     -----
     The table has flux_BAND, half_light_radius_arcsec (of the whole galaxy, before the PSF,
     circularised), ellipticity (1 - b/a), position_angle (degrees counter-clockwise from +x) and
-    bulge_fraction (of the middle band).
+    bulge_fraction (of the middle band). What `measure` finds on images with a PSF differs from it, by 7 %
+    in the median of flux and radius for the default one: no correction is made for the PSF.
 
     Examples
     --------
@@ -58,6 +59,8 @@ class Simulator(Source):
         super().__init__()
         if min(n, size, pixel_scale) <= 0 or min(psf_fwhm_arcsec, noise) < 0:
             raise ValueError("n, size and pixel_scale must be positive, PSF and noise not negative")
+        if bulge_fraction is not None and not 0 <= bulge_fraction <= 1:
+            raise ValueError(f"bulge_fraction={bulge_fraction}, wanted 0 to 1")
         need("galsim", extra="sim")
         self.size, self.pixel_scale, self.bands, self.seed = size, pixel_scale, tuple(bands), seed
         self.psf_fwhm_arcsec, self.noise, self.bulge_fraction = psf_fwhm_arcsec, noise, bulge_fraction

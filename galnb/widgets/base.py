@@ -136,7 +136,7 @@ class Chooser(traitlets.HasTraits):
 
     @traitlets.validate("selection")
     def _known(self, proposal) -> tuple:
-        ids = tuple(v.item() if isinstance(v, np.generic) else v for v in proposal.value)
+        ids = tuple(dict.fromkeys(v.item() if isinstance(v, np.generic) else v for v in proposal.value))
         if ids != self.session.selection:
             self.session.latents.rows_of(
                 np.asarray(ids, dtype=None if ids else self.session.latents.id.dtype)

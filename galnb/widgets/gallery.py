@@ -8,7 +8,6 @@ import traitlets
 from ..images import Images
 from ..stamps import Stamps, png, scale_bar, to_rgb
 from .base import Part, module, number
-from .latent_map import pick_row
 
 
 class Gallery(Part):
@@ -76,7 +75,8 @@ class Gallery(Part):
         self.show()
 
     def on_pick(self, message: dict) -> None:
-        pick_row(self.session, int(number(message, "row", 0, len(self.session.latents) - 1)))
+        row = int(number(message, "row", 0, len(self.session.latents) - 1))
+        self.session.pick_id(self.session.latents.id[row].item())
 
     def _picked(self) -> int:
         picked = self.session.picked

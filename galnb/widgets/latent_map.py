@@ -196,7 +196,8 @@ class LatentMap(Part):
         self.session.pick(x, y, number(message, "rx", 0), number(message, "ry", 0))
 
     def on_pick(self, message: dict) -> None:
-        pick_row(self.session, int(number(message, "row", 0, len(self.session.latents) - 1)))
+        row = int(number(message, "row", 0, len(self.session.latents) - 1))
+        self.session.pick_id(self.session.latents.id[row].item())
 
     def on_undo(self, message: dict) -> None:
         self.session.undo()
@@ -281,13 +282,6 @@ def apart(rows, x, y, *, gap: float = 27.0, most: int = PICTURES) -> np.ndarray:
         if len(kept) == most:
             break
     return np.array(kept, dtype=int)
-
-
-def pick_row(session, row: int) -> None:
-    """Pick a galaxy by its row."""
-    x, y = session.projection().xy[row]
-    one = 1e-9 * max(abs(float(x)), abs(float(y)), 1.0)
-    session.pick(float(x), float(y), one, one)
 
 
 def _packed(layer: np.ndarray) -> bytes:
