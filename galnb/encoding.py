@@ -57,6 +57,12 @@ def encode(
     """
     from tqdm.auto import tqdm
 
+    if not isinstance(galaxies, Images | Source):
+        raise TypeError(f"galaxies is a {type(galaxies).__name__}, wanted Images or a Source (galnb.sources)")
+    if not isinstance(model, Model):
+        raise TypeError(f"model is a {type(model).__name__}, wanted one such as galnb.weights.load gives")
+    if batch < 1:
+        raise ValueError(f"batch={batch} galaxies, wanted at least 1")
     model.demand("encode")
     model.eval()
     parts = []

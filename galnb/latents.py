@@ -169,9 +169,13 @@ def _arrow(column, name: str):
     import pyarrow as pa
 
     values = np.asarray(column)
-    if values.ndim != 1:
-        raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, wanted one value a row")
     mask = np.ma.getmaskarray(column)
+    if values.ndim == 2 and values.shape[1]:  # such as magnitudes in five bands
+        flat = np.ma.array(values, mask=mask).ravel()
+        return pa.FixedSizeListArray.from_arrays(_arrow(flat, name), values.shape[1])
+    if values.ndim != 1:
+        todo = "wanted numbers in one row; take it out with table.remove_column"
+        raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, {todo}")
     if values.dtype.kind == "O":
         return pa.array([None if gone else value for value, gone in zip(values, mask, strict=True)])
     # FITS tables are big-endian, Arrow is not.
@@ -181,6 +185,10 @@ def _arrow(column, name: str):
 def _numpy(column) -> np.ndarray:
     import pyarrow as pa
 
+    if pa.types.is_fixed_size_list(column.type):
+        return _numpy(pa.chunked_array([column.combine_chunks().flatten()])).reshape(
+            len(column), column.type.list_size
+        )
     gone = column.is_null().to_numpy()
     if gone.any() and not pa.types.is_floating(column.type):
         text = pa.types.is_string(column.type) or pa.types.is_binary(column.type)

@@ -144,6 +144,8 @@ class Stamps:
     """
 
     def __init__(self, ids: np.ndarray, images):
+        if not hasattr(images, "id"):
+            raise TypeError(f"images is a {type(images).__name__}, wanted Images or a Source (galnb.sources)")
         ids, known = np.asarray(ids), np.asarray(images.id)
         if np.array_equal(ids, known):
             at = np.arange(len(ids))

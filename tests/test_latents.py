@@ -95,8 +95,8 @@ def test_a_file_of_others_or_none_is_bad_input(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = catalogue().write(tmp_path / "x.parquet")
     before = path.read_bytes()
-    with pytest.raises(BadInput, match="'stamp'.*one value a row"):
-        catalogue(table=Table({"stamp": np.zeros((6, 2))})).write(path)
+    with pytest.raises(BadInput, match="'stamp'.*wanted numbers in one row"):
+        catalogue(table=Table({"stamp": np.zeros((6, 2, 2))})).write(path)
     assert path.read_bytes() == before
 
 
@@ -140,3 +140,12 @@ def test_the_table_has_ids_columns_units_and_latents():
 def test_holoviews_counts_every_galaxy_once():
     latents = Latents(np.arange(500), np.random.default_rng(1).normal(size=(500, 4)))
     assert int(latents.to_holoviews(dynamic=False).data["Count"].sum()) == 500
+
+
+def test_a_column_of_a_few_numbers_a_galaxy_survives(tmp_path):
+    magnitudes = np.ma.array(np.arange(6.0).reshape(3, 2), mask=[[0, 1], [0, 0], [0, 0]])
+    flags = np.arange(9, dtype=">i4").reshape(3, 3)
+    latents = Latents(np.arange(3), np.eye(3), Table({"mag": magnitudes, "flags": flags}))
+    again = Latents.read(latents.write(tmp_path / "z.parquet"))
+    assert np.ma.getmaskarray(again.table["mag"]).tolist() == magnitudes.mask.tolist()
+    assert again.table["mag"].tolist() == magnitudes.tolist() and np.array_equal(again["flags"], flags)

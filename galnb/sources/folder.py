@@ -72,6 +72,8 @@ class Folder(Source):
     ):
         super().__init__()
         self.path, self._bands, self.size = Path(path), bands and tuple(bands), size
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise ValueError(f"size={size!r} pixels, wanted a whole number of at least 1")
         if not self.path.exists():
             raise BadInput(self.path, "there is no such file or folder")
         self._array, self._columns = None, Table()
