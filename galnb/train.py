@@ -109,7 +109,7 @@ def train(
     Raises
     ------
     BadWeights
-        If the checkpoint is damaged or belongs to another model or other settings.
+        If the checkpoint is damaged or belongs to another model, other settings or other images.
     """
     of = array_hash(images, *([] if labels is None else [labels]))
     if not warm_start:
