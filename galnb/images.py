@@ -178,15 +178,19 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
         ids = given.astype(str)  # not known.dtype: that would cut a longer unknown name down to a known one
     else:
         ids = _whole(given).astype(known.dtype)
-    if not len(known):
-        rows, good = np.zeros(len(ids), dtype=int), np.zeros(len(ids), dtype=bool)
-    else:
-        order = np.argsort(known, kind="stable")
-        rows = order[np.searchsorted(known, ids, sorter=order).clip(0, len(known) - 1)]
-        good = known[rows] == ids
-    if not good.all():
-        raise KeyError(f"no object has the id {ids[~good][0].item()!r}")
+    rows = find(known, ids)
+    if (rows < 0).any():
+        raise KeyError(f"no object has the id {ids[rows < 0][0].item()!r}")
     return rows
+
+
+def find(known: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Row numbers (k,) of `ids` (k,) in `known` (n,), both of one kind; -1 for an id that is not there."""
+    if not len(known):
+        return np.full(len(ids), -1)
+    order = np.argsort(known, kind="stable")
+    rows = order[np.searchsorted(known, ids, sorter=order).clip(0, len(known) - 1)]
+    return np.where(known[rows] == ids, rows, -1)
 
 
 def _whole(given: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from .errors import BadInput, one_of
 from .latents import Latents
 from .reduce import KINDS, Plane
-from .store import Store
+from .store import Store, with_unit
 
 MODES = ("replace", "add", "subtract")
 UNDO_DEPTH = 200
@@ -118,9 +118,14 @@ class Session:
         return self._state.polygon
 
     @property
+    def picked_row(self) -> int | None:
+        """Row of the galaxy that was clicked, or None."""
+        return self._state.picked
+
+    @property
     def picked(self):
         """Id of the galaxy that was clicked, or None."""
-        return None if self._state.picked is None else self.latents.id[self._state.picked].item()
+        return None if self.picked_row is None else self.latents.id[self.picked_row].item()
 
     @property
     def spot(self) -> tuple[float, float] | None:
@@ -157,8 +162,7 @@ class Session:
             if isinstance(self.plane, str):
                 unit = max(wide / width, high / height)
                 wide, high = unit * width, unit * height
-            x, y = (x0 + x1) / 2, (y0 + y1) / 2
-            return x - wide / 2, x + wide / 2, y - high / 2, y + high / 2
+            return (x0 + x1 - wide) / 2, (x0 + x1 + wide) / 2, (y0 + y1 - high) / 2, (y0 + y1 + high) / 2
 
     def colored(self, color: str) -> Store:
         """The plane's points with one of the catalogue's columns in store order."""
@@ -217,8 +221,8 @@ class Session:
     def clear(self) -> None:
         """Select nothing, pick nothing."""
         with self.lock:
-            nothing = np.zeros(0, dtype=np.intp)
-            changed = self._commit({"do": "clear"}, rows=nothing, polygon=None, picked=None, spot=None)
+            fields = {"polygon": None, "picked": None, "spot": None}
+            changed = self._commit({"do": "clear"}, rows=np.zeros(0, dtype=np.intp), **fields)
         self._tell(changed)
 
     def pick(self, x: float, y: float, rx: float, ry: float):
@@ -236,9 +240,12 @@ class Session:
 
     def pick_id(self, id) -> None:
         """Pick a galaxy by its id; KeyError if there is none."""
-        row = int(self.latents.rows_of([id])[0])
+        self.pick_row(int(self.latents.rows_of([id])[0]))
+
+    def pick_row(self, row: int) -> None:
+        """Pick a galaxy by its row; IndexError if there is none."""
+        command = {"do": "pick_id", "id": self.latents.id[row].item()}
         with self.lock:
-            command = {"do": "pick_id", "id": self.latents.id[row].item()}
             changed = self._commit(command, picked=row, spot=None)
         self._tell(changed)
 
@@ -311,7 +318,7 @@ class Session:
             if document["galnb"] != "session":
                 raise KeyError("galnb")
             log, undone, views = document["log"], document["undone"], document["views"]
-            known, start, seed = (document["latents"], document["plane"], document["seed"])
+            known, start, seed = document["latents"], document["plane"], document["seed"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(path, f"not readable ({error!r}), wanted a file from Session.save") from error
         if known != latents.hash():
@@ -324,9 +331,9 @@ class Session:
                 getattr(session, command["do"])(**{k: v for k, v in command.items() if k != "do"})
             for _ in undone:
                 session.undo()
-            for key, view in views:
-                from .render import check_view
+            from .render import check_view
 
+            for key, view in views:
                 session._views[session._plane_key(key)] = check_view(view)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"a command cannot be done again ({error}), wanted a file from Session.save"
@@ -354,9 +361,8 @@ class Session:
                 if isinstance(key, str):
                     plane = Plane(self.latents.z, key, seed=self.seed)
                 else:
-                    columns = [self.latents.table[name] for name in key]
                     xy = np.stack([np.asarray(self.latents[name], dtype=np.float32) for name in key], 1)
-                    axes = [_label(c, n) for c, n in zip(columns, key, strict=True)]
+                    axes = [with_unit(name, self.latents.table[name]) for name in key]
                     plane = Plane(self.latents.z, xy=xy, axes=axes)
                 self._planes[key] = plane, Store.build(*plane.xy.T)
             return self._planes[key]
@@ -377,18 +383,12 @@ class Session:
         return changed | ({"view"} if "plane" in changed else set())
 
     def _tell(self, changed: set[str]) -> None:
-        if changed:
-            for callback in list(self._callbacks):
-                callback(set(changed))
+        for callback in list(self._callbacks) if changed else ():
+            callback(set(changed))
 
 
 def _same(a, b) -> bool:
     return np.array_equal(a, b) if isinstance(a, np.ndarray) else type(a) is type(b) and a == b
-
-
-def _label(column, name: str) -> str:
-    unit = getattr(column, "unit", None)
-    return f"{name} [{unit}]" if unit is not None and str(unit) else name
 
 
 def _combine(old: np.ndarray, new: np.ndarray, mode: str) -> np.ndarray:

@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from .errors import BadInput
-from .images import Images
+from .images import Images, find
 
 POSITIVE, NEGATIVE = np.array([255, 159, 64]), np.array([74, 163, 255])  # orange and blue, told apart by all
 
@@ -149,12 +149,10 @@ class Stamps:
         ids, known = np.asarray(ids), np.asarray(images.id)
         if np.array_equal(ids, known):
             at = np.arange(len(ids))
-        elif not len(known) or (ids.dtype.kind == "U") != (known.dtype.kind == "U"):
+        elif (ids.dtype.kind == "U") != (known.dtype.kind == "U"):
             at = np.full(len(ids), -1)
         else:
-            order = np.argsort(known, kind="stable")
-            at = order[np.searchsorted(known, ids, sorter=order).clip(0, len(known) - 1)]
-            at = np.where(known[at] == ids, at, -1)
+            at = find(known, ids)
         if len(ids) and not (at >= 0).any():
             raise BadInput(
                 "images", f"none of their {len(known)} ids is among the latents' {len(ids)}, such as "

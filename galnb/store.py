@@ -100,7 +100,6 @@ class Store:
 
         More than 20 different strings become the 19 commonest and "other"; masked numbers become NaN.
         """
-        unit = getattr(values, "unit", None)
         masked = np.ma.asarray(values)
         if masked.shape != self.rank.shape:
             raise ValueError(
@@ -111,8 +110,7 @@ class Store:
             self.columns[name] = Column(codes[self.order], categories, name)
         else:
             plain = np.ma.filled(masked.astype(np.float32), np.nan)
-            label = f"{name} [{unit}]" if unit is not None and str(unit) else name
-            self.columns[name] = Column(plain[self.order], None, label)
+            self.columns[name] = Column(plain[self.order], None, with_unit(name, values))
         self._pyramids = {
             key: levels for key, levels in self._pyramids.items() if key is None or key[0] != name
         }
@@ -213,6 +211,12 @@ class Store:
         """A column by name; a misspelt one is refused."""
         one_of("color", name, ("count", *self.columns))
         return self.columns[name]
+
+
+def with_unit(name: str, column) -> str:
+    """A column's name, with its unit in brackets where it has one."""
+    unit = str(getattr(column, "unit", None) or "")
+    return f"{name} [{unit}]" if unit else name
 
 
 def categorize(values) -> tuple[np.ndarray, tuple[str, ...]]:

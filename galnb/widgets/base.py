@@ -18,6 +18,7 @@ import traitlets
 from ..errors import one_of
 from ..latents import Latents
 from ..session import Session
+from ..stamps import Stamps
 
 HERE = Path(__file__).parent
 
@@ -105,6 +106,13 @@ def as_session(latents, plane, seed: int = 0) -> Session:
             f"latents is a {type(latents).__name__}, wanted Latents or a Session; make them with galnb.encode"
         )
     return Session(latents, plane=plane, seed=seed)
+
+
+def as_stamps(images, session: Session) -> Stamps | None:
+    """The pictures of a session's galaxies; Stamps, and None, as they are."""
+    if images is None or isinstance(images, Stamps):
+        return images
+    return Stamps(session.latents.id, images)
 
 
 class Chooser(traitlets.HasTraits):

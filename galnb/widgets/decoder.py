@@ -6,8 +6,8 @@ import numpy as np
 
 from ..errors import BadInput, CannotDo
 from ..images import Images
-from ..stamps import Stamps, png, residual, scale_bar, to_rgb
-from .base import Part, module
+from ..stamps import png, residual, scale_bar, to_rgb
+from .base import Part, as_stamps, module
 from .gallery import about, decoded, name_of
 
 
@@ -34,9 +34,8 @@ class Decoder(Part):
 
     def __init__(self, latents, images=None, model=None, *, plane=None, seed=0, worker=None):
         super().__init__(latents, plane=plane, seed=seed, worker=worker)
-        known = self.session.latents
-        self.stamps = images if images is None or isinstance(images, Stamps) else Stamps(known.id, images)
-        self.model = checked(model, known.latent_dim)
+        self.stamps = as_stamps(images, self.session)
+        self.model = checked(model, self.session.latents.latent_dim)
 
     def draw(self, changed: set[str]) -> None:
         if changed & {"picked", "spot", "plane"}:
@@ -48,7 +47,7 @@ class Decoder(Part):
     def show(self) -> None:
         """Send the pictures of what is picked, when the worker comes to it."""
         with self.session.lock:
-            picked, spot = self.session.picked, self.session.spot
+            picked, spot = self.session.picked_row, self.session.spot
         if picked is None and spot is None:
             blanks = 3 if self.model and self.stamps else int(bool(self.model or self.stamps))
             can = "Click a galaxy to see it" + (" and its reconstruction" if self.model else "")
@@ -67,9 +66,8 @@ class Decoder(Part):
             "pictures", [png(rgb) for _, rgb in pictures], title=title, text=text, pictures=labels, bar=bar
         )
 
-    def _galaxy(self, picked):
+    def _galaxy(self, row: int):
         session = self.session
-        row = int(session.latents.rows_of([picked])[0])
         words, pictures, bar = [about(session, row)], [], None
         image = self.stamps.read([row]) if self.stamps is not None and self.stamps.has([row])[0] else None
         if image is not None:

@@ -8,8 +8,7 @@ import ipywidgets
 from astropy.table import Table
 
 from ..latents import Latents
-from ..stamps import Stamps
-from .base import Panel, check_options
+from .base import Panel, as_stamps, check_options
 from .decoder import Decoder
 from .gallery import Gallery
 from .latent_map import LatentMap
@@ -43,7 +42,7 @@ class Explorer(Panel):
 
     def build(self, images=None, model=None, *, color="count", height=600, per_page=25) -> tuple:
         shared = {"worker": self.worker}
-        stamps = None if images is None else Stamps(self.session.latents.id, images)
+        stamps = as_stamps(images, self.session)
         self.map = LatentMap(self.session, stamps, color=color, height=height, **shared)
         self.decoder = Decoder(self.session, stamps, model, **shared)
         self.gallery = Gallery(self.session, stamps, model, per_page=per_page, **shared)

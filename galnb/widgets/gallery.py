@@ -6,8 +6,8 @@ import numpy as np
 import traitlets
 
 from ..images import Images
-from ..stamps import Stamps, png, scale_bar, to_rgb
-from .base import Part, module, number
+from ..stamps import png, scale_bar, to_rgb
+from .base import Part, as_stamps, module, number
 
 
 class Gallery(Part):
@@ -37,8 +37,7 @@ class Gallery(Part):
 
     def __init__(self, latents, images=None, model=None, *, plane=None, seed=0, per_page=25, worker=None):
         super().__init__(latents, plane=plane, seed=seed, worker=worker, per_page=per_page)
-        known = self.session.latents.id
-        self.stamps = images if images is None or isinstance(images, Stamps) else Stamps(known, images)
+        self.stamps = as_stamps(images, self.session)
         self.model, self._start, self._asked = model, 0, False
 
     @property
@@ -75,12 +74,11 @@ class Gallery(Part):
         self.show()
 
     def on_pick(self, message: dict) -> None:
-        row = int(number(message, "row", 0, len(self.session.latents) - 1))
-        self.session.pick_id(self.session.latents.id[row].item())
+        self.session.pick_row(int(number(message, "row", 0, len(self.session.latents) - 1)))
 
     def _picked(self) -> int:
-        picked = self.session.picked
-        return -1 if picked is None else int(self.session.latents.rows_of([picked])[0])
+        row = self.session.picked_row
+        return -1 if row is None else row
 
     def _page(self, start: int) -> dict:
         with self.session.lock:

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 import numpy as np
 import traitlets
 
-from ..stamps import Stamps, encode, tile, to_rgb
-from .base import Part, Worker, module, number, numbers, option
+from ..session import MODES
+from ..stamps import encode, tile, to_rgb
+from ..store import with_unit
+from .base import Part, Worker, as_stamps, module, number, numbers, option
 
-MODES = ("replace", "add", "subtract")
 PICTURES, PICTURE_SIZE = 500, 64  # galaxies drawn on the map at most, and their pixels
 GAPS = (96.0, 64.0, 42.0, 27.0)  # CSS pixels between galaxies: the widest that shows most of those in view
 MESSAGE = 390_000  # bytes of a frame at most; noise of millions of points does not compress
@@ -69,11 +70,7 @@ class LatentMap(Part):
         super().__init__(latents, plane=plane, seed=seed, worker=worker, height=height)
         self.planner = Worker()  # UMAP must not keep galaxies waiting
         self._shown: dict[str, int] = {}
-        self.stamps = (
-            images
-            if images is None or isinstance(images, Stamps)
-            else Stamps(self.session.latents.id, images)
-        )
+        self.stamps = as_stamps(images, self.session)
         if color != self.session.color:
             self.session.color_by(color)
 
@@ -84,8 +81,7 @@ class LatentMap(Part):
         plain = [
             name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iufbUSO"
         ]
-        unit = {name: str(table[name].unit or "") for name in plain}
-        return [("count", "how many"), *((n, f"{n} [{unit[n]}]" if unit[n] else n) for n in plain)]
+        return [("count", "how many"), *((name, with_unit(name, table[name])) for name in plain)]
 
     @property
     def planes(self) -> list[tuple[str, str]]:
@@ -100,9 +96,8 @@ class LatentMap(Part):
         session = self.session
         with session.lock:
             spot = session.spot
-            if session.picked is not None:
-                row = session.latents.rows_of([session.picked])[0]
-                spot = session.projection().xy[row]
+            if session.picked_row is not None:
+                spot = session.projection().xy[session.picked_row]
             where = None if spot is None or not np.isfinite(spot).all() else [float(v) for v in spot]
             return {
                 "n": len(session.latents), "n_selected": len(session.selected_rows),
@@ -196,8 +191,7 @@ class LatentMap(Part):
         self.session.pick(x, y, number(message, "rx", 0), number(message, "ry", 0))
 
     def on_pick(self, message: dict) -> None:
-        row = int(number(message, "row", 0, len(self.session.latents) - 1))
-        self.session.pick_id(self.session.latents.id[row].item())
+        self.session.pick_row(int(number(message, "row", 0, len(self.session.latents) - 1)))
 
     def on_undo(self, message: dict) -> None:
         self.session.undo()
