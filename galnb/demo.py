@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from . import figures, metrics, stamps, weights
+from .disk import cache_folder
 from .encoding import encode, reconstruct
 from .errors import BadInput
 from .images import Images
@@ -37,19 +36,10 @@ class Survey:
         return iter((self.images, self.latents, self.model))
 
 
-def cache_folder() -> Path:
-    """Where prepared things are kept: GALNB_CACHE, or the platform's folder; readable by its owner only."""
-    places = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
-    home = os.environ.get("XDG_CACHE_HOME") or places.get(sys.platform, "~/.cache")
-    folder = Path(os.environ.get("GALNB_CACHE") or Path(home, "galnb")).expanduser()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
-
-
 def default_survey(*, progress: bool = True) -> Survey:
     """Real galaxies of the Hubble eXtreme Deep Field, their latents and their model, without a download.
 
-    Prepared once and kept (see `cache_folder`): cut out, measured and encoded with the shipped weights.
+    Prepared once and kept (see `disk.cache_folder`): cut out, measured and encoded with the shipped weights.
 
     Examples
     --------

@@ -199,7 +199,7 @@ def _network() -> list[Finding]:
 
 
 def _cache() -> list[Finding]:
-    from .demo import cache_folder
+    from .disk import cache_folder
 
     try:
         with tempfile.TemporaryFile(dir=(folder := cache_folder())):

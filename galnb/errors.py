@@ -5,6 +5,7 @@
     │   └── BadWeights    weights that are not what their card says
     ├── BandMismatch      images and model do not share their bands
     ├── CannotDo          the model lacks the ability that was asked for
+    ├── CannotWrite       a full disk, or a folder that may not be written to
     └── MissingPackage    an optional package is not installed
 
 Every message has three parts: what came, what was wanted, what to do.
@@ -59,6 +60,10 @@ class BandMismatch(GalnbError, ValueError):
 
 class CannotDo(GalnbError, TypeError):
     """A model was asked for something that it does not define."""
+
+
+class CannotWrite(GalnbError, OSError):
+    """A full disk, or a folder that is read-only."""
 
 
 class MissingPackage(GalnbError, ImportError):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from galnb import demo
+from galnb import demo, disk
 from galnb.latents import Latents
 
 
@@ -88,7 +88,7 @@ def test_a_damaged_file_in_the_cache_is_replaced(survey, kept, damage, monkeypat
 
 
 def test_the_cache_is_where_galnb_cache_says_and_its_owners_alone(cache, survey):
-    assert demo.cache_folder() == cache
+    assert disk.cache_folder() == cache
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
@@ -96,10 +96,10 @@ def test_without_galnb_cache_it_is_below_the_platforms_cache(tmp_path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for unset in (lambda: monkeypatch.delenv("GALNB_CACHE"), lambda: monkeypatch.setenv("GALNB_CACHE", "")):
         unset()
-        assert demo.cache_folder() == tmp_path / "galnb"
+        assert disk.cache_folder() == tmp_path / "galnb"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GALNB_CACHE", "~/mine")
-    assert demo.cache_folder() == tmp_path / "mine"
+    assert disk.cache_folder() == tmp_path / "mine"
 
 
 def test_the_report_leaves_catalogue_map_reconstructions_neighbors_and_page(page, survey):

@@ -20,7 +20,7 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family"},
+    {"provenance", "family", "disk"},
     {"images"},
     {"stretch", "augment", "morphology", "stamps", "latents", "store", "reduce"},
     {"sources", "models", "metrics"},
