@@ -3,51 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from astropy.table import Table, vstack
 
-from .errors import BadInput
+from .catalogue import Catalogue
 from .images import Images
 from .latents import Latents
 from .models.base import Model
 from .provenance import versions
 from .sources.base import Source
+from .tasks import finite
 
 
-@torch.inference_mode()
 def encode(
     galaxies: Images | Source,
     model: Model,
+    path: str | Path | None = None,
     *,
     batch: int = 256,
     skip_bad: bool = False,
     progress: bool = False,
-) -> Latents:
-    """Latents of every galaxy, with its id, its columns and what made them.
+    **options,
+) -> Latents | Catalogue:
+    """Latents of every galaxy, with its id, its columns and what made them: in memory, or as a catalogue.
 
     Parameters
     ----------
     galaxies : Images or Source
         In the bands and the size of the model (`images.crop`, `images.resize`).
+    path : path, optional
+        A folder for a catalogue, such as survey.hats: for what does not fit in memory, takes long, or runs on
+        a cluster. Stopped at any moment, the same call goes on where it was; so it does after a partition
+        was damaged. Whatever the engine and the order, its files have the same bytes.
     batch : int
         Galaxies a forward pass.
     skip_bad : bool
         Leave out what a Source cannot read, and its images with NaN or infinite pixels (they go on its
-        quarantine list).
+        quarantine list, or the catalogue's `left_out`).
+    dtype : "float16", "int8" or "float32"
+        How a catalogue keeps latents; see `builder.partition`.
+    engine : "local", "dask" or "lsdb"
+        Who works on its partitions: processes of this machine; a Dask cluster; or a Dask cluster through
+        LSDB, which reads `catalog`.
+    workers : int, optional
+        Processes of "local", or of the cluster that is begun where no `client` is given; by default one a
+        core. 0 stays in this process.
+    client : dask.distributed.Client, optional
+    partition_rows : int, optional
+        Most galaxies of a partition; see `tasks.plan`.
+    catalog : lsdb Catalog, optional
+        For "lsdb": the galaxies to take, found in the source by their `id_column` ("id" where not
+        given); its partitions and columns become the catalogue's.
 
     Returns
     -------
     Latents
         z (n, latent_dim) in the model's units; ra and dec, in degrees, join the columns where known.
+    Catalogue
+        Where a path was given.
 
     Raises
     ------
     CannotDo
         If the model has no `encode`.
     BandMismatch, BadInput
-        If images and model do not fit; see `Model.tensor`.
+        If images and model do not fit (see `Model.tensor`), or something else lies at `path`.
+    CannotWrite
+        If the disk is full or the folder read-only; what was done is kept.
 
     Examples
     --------
@@ -55,8 +80,6 @@ def encode(
     >>> encode(Images(np.zeros((3, 1, 28, 28)), bands=("r",)), PCA(("r",), 28, 4)).z.shape
     (3, 4)
     """
-    from tqdm.auto import tqdm
-
     if not isinstance(galaxies, Images | Source):
         raise TypeError(f"galaxies is a {type(galaxies).__name__}, wanted Images or a Source (galnb.sources)")
     if not isinstance(model, Model):
@@ -65,12 +88,29 @@ def encode(
         raise ValueError(f"batch={batch} galaxies, wanted at least 1")
     model.demand("encode")
     model.eval()
+    if path is not None:
+        from .survey import encode_survey
+
+        return encode_survey(
+            galaxies, model, Path(path), batch=batch, skip_bad=skip_bad, progress=progress, **options
+        )
+    if options:
+        raise TypeError(
+            f"{', '.join(options)} need a path: galnb.encode(galaxies, model, 'survey.hats', ...)"
+        )
+    return _encode(galaxies, model, batch, skip_bad, progress)
+
+
+@torch.inference_mode()
+def _encode(galaxies, model, batch, skip_bad, progress) -> Latents:
+    from tqdm.auto import tqdm
+
     parts = []
     with tqdm(total=len(galaxies), disable=not progress, unit="galaxy", desc="encoding") as bar:
         for images in _batches(galaxies, batch, skip_bad):
             bar.update(len(images))
             if skip_bad and isinstance(galaxies, Source):
-                images = _finite(images, model, galaxies)
+                images = finite(images, model, galaxies)
             if len(images):
                 z = model.encode(_last(model.tensor(images))).float().cpu().numpy()
                 parts.append(Latents(images.id, z, _columns(images)))  # a bad column fails at once
@@ -115,15 +155,6 @@ def _batches(galaxies: Images | Source, size: int, skip_bad: bool) -> Iterator[I
         yield from galaxies.batches(size, skip_bad=skip_bad)
     else:
         yield from (galaxies[start : start + size] for start in range(0, len(galaxies), size))
-
-
-def _finite(images: Images, model: Model, source: Source) -> Images:
-    """The images that are finite in the model's bands; the source sets the others aside."""
-    used = np.isin(images.bands, model.bands)
-    good = np.isfinite(images.pixels[:, used]).all(axis=(1, 2, 3))
-    for name in images.id[~good]:
-        source.set_aside(BadInput(f"id {name}", "it has NaN or infinite pixels, wanted finite ones"))
-    return images[good]
 
 
 def _columns(images: Images) -> Table:

@@ -173,15 +173,18 @@ def rows_of(known: np.ndarray, ids) -> np.ndarray:
     >>> rows_of(np.array([30, 10, 20]), [10, 30])
     array([1, 0])
     """
-    given = np.atleast_1d(np.asarray(ids))
-    if known.dtype.kind == "U":
-        ids = given.astype(str)  # not known.dtype: that would cut a longer unknown name down to a known one
-    else:
-        ids = _whole(given).astype(known.dtype)
+    ids = as_ids(ids, known.dtype)
     rows = find(known, ids)
     if (rows < 0).any():
         raise KeyError(f"no object has the id {ids[rows < 0][0].item()!r}")
     return rows
+
+
+def as_ids(given, dtype: np.dtype) -> np.ndarray:
+    """Ids (k,) of the kind of others (names, or whole numbers); KeyError for what cannot be one of them."""
+    given = np.atleast_1d(np.asarray(given))
+    # not astype(dtype) for names: that would cut a longer unknown name down to a known one
+    return given.astype(str) if dtype.kind == "U" else _whole(given).astype(dtype)
 
 
 def find(known: np.ndarray, ids: np.ndarray) -> np.ndarray:

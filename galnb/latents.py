@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
+from . import disk
+from .arrow import from_arrow, to_arrow
 from .errors import BadInput
 from .images import rows_of
 from .provenance import array_hash
@@ -91,6 +93,12 @@ class Latents:
         table = self.table[rows] if self.table.colnames else Table()
         return replace(self, id=self.id[rows], z=self.z[rows], table=table)
 
+    def chunks(self, name: str = "z", *, start: int = 0) -> Iterator[np.ndarray]:
+        """All of a column from row `start` on, in order, up to 65,536 rows at a time; z is float32 (k, d)."""
+        values = {"id": self.id, "z": self.z}[name] if name in ("id", "z") else self[name]
+        for at in range(start, len(self), 65_536):
+            yield values[at : at + 65_536]
+
     def rows_of(self, ids) -> np.ndarray:
         """Row numbers (k,) of object ids, in their order; an unknown id raises KeyError."""
         return rows_of(self.id, ids)
@@ -119,25 +127,31 @@ class Latents:
         table.meta = dict(self.meta)
         return table
 
-    def write(self, path: str | Path) -> Path:
-        """Save as one Parquet file, atomically; units and provenance go into its metadata."""
+    def write(self, path: str | Path, *, dtype: str = "float16") -> Path:
+        """Save as one Parquet file, atomically, with units and provenance in its metadata.
+
+        A path that ends in .hats becomes a catalogue (see `Catalogue`), with latents as "float16",
+        "int8" or "float32"; galaxies lie where columns ra and dec (degrees) say.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = Path(path)
+        if path.suffix == ".hats":
+            from .builder import write
+
+            return write(path, self, dtype=dtype)
         width = pa.list_(pa.float32(), self.latent_dim)
         flat = pa.array(self.z.ravel())
-        fields = {"id": _arrow(self.id, "id")}
-        fields |= {name: _arrow(self.table[name], name) for name in self.columns}
+        fields = {"id": to_arrow(self.id, "id")}
+        fields |= {name: to_arrow(self.table[name], name) for name in self.columns}
         fields["z"] = pa.FixedSizeListArray.from_arrays(flat, type=width)
         units = {n: str(self.table[n].unit) for n in self.columns if self.table[n].unit is not None}
         described = json.dumps({"units": units, "meta": self.meta}).encode()
         table = pa.table(fields).replace_schema_metadata({b"galnb": described})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".tmp")
-        pq.write_table(table, unfinished, write_page_checksum=True)
-        os.replace(unfinished, path)
-        return path
+        return disk.write(
+            path, lambda unfinished: pq.write_table(table, unfinished, write_page_checksum=True)
+        )
 
     @classmethod
     def read(cls, path: str | Path) -> Latents:
@@ -158,41 +172,8 @@ class Latents:
         columns = Table()
         for name in table.column_names:
             if name not in ("id", "z"):
-                columns[name] = _numpy(table[name])
+                columns[name] = from_arrow(table[name])
                 if name in described["units"]:
                     columns[name].unit = described["units"][name]
         z = z.flatten().to_numpy(zero_copy_only=False).reshape(len(table), z.type.list_size)
-        return cls(_numpy(table["id"]), z, columns, described["meta"])
-
-
-def _arrow(column, name: str):
-    import pyarrow as pa
-
-    values = np.asarray(column)
-    mask = np.ma.getmaskarray(column)
-    if values.ndim == 2 and values.shape[1]:  # such as magnitudes in five bands
-        flat = np.ma.array(values, mask=mask).ravel()
-        return pa.FixedSizeListArray.from_arrays(_arrow(flat, name), values.shape[1])
-    if values.ndim != 1:
-        todo = "wanted numbers in one row; take it out with table.remove_column"
-        raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, {todo}")
-    if values.dtype.kind == "O":
-        return pa.array([None if gone else value for value, gone in zip(values, mask, strict=True)])
-    # FITS tables are big-endian, Arrow is not.
-    return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
-
-
-def _numpy(column) -> np.ndarray:
-    import pyarrow as pa
-
-    if pa.types.is_fixed_size_list(column.type):
-        return _numpy(pa.chunked_array([column.combine_chunks().flatten()])).reshape(
-            len(column), column.type.list_size
-        )
-    gone = column.is_null().to_numpy()
-    if gone.any() and not pa.types.is_floating(column.type):
-        text = pa.types.is_string(column.type) or pa.types.is_binary(column.type)
-        column = column.fill_null("" if text else False if pa.types.is_boolean(column.type) else 0)
-    values = column.to_numpy()
-    values = values.astype(str) if values.dtype.kind == "O" else values
-    return np.ma.array(values, mask=gone) if gone.any() else values
+        return cls(from_arrow(table["id"]), z, columns, described["meta"])

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -14,7 +15,7 @@ from safetensors.torch import save as serialize
 from . import models
 from .errors import BadWeights, one_of
 from .models.base import Model
-from .provenance import sha256, versions
+from .provenance import array_hash, sha256, versions
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -107,7 +108,24 @@ def load(name: str | Path, *, device: str = "cpu") -> Model:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise BadWeights(path, f"tensors do not fit the model of the card: {reason}") from error
+    object.__setattr__(model, "weights", {"name": path.stem, "sha256": described["sha256"]})
     return model.eval().to(device)
+
+
+def made_of(model: Model) -> dict:
+    """Name (None where it has none) and sha256 of a model's weights, as they lie in it now."""
+    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    digest = array_hash(*[part for name in sorted(state) for part in (np.array(name), state[name])])
+    known = getattr(model, "weights", {})
+    return {"name": known.get("name"), "file_sha256": known.get("sha256"), "sha256": digest}
+
+
+def same(made: dict) -> Model | None:
+    """The shipped model whose weights are those that `made_of` told, or None."""
+    for name in names():
+        if card(name)["sha256"] == made.get("file_sha256"):
+            return load(name)
+    return None
 
 
 def _locate(name: str | Path) -> Path:

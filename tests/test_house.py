@@ -20,11 +20,13 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family", "disk"},
-    {"images"},
-    {"stretch", "augment", "morphology", "stamps", "latents", "store", "reduce"},
-    {"sources", "models", "metrics"},
-    {"train", "weights", "session", "encoding"},
+    {"provenance", "family", "disk", "hats", "arrow", "engines"},
+    {"images", "builder"},
+    {"stretch", "augment", "morphology", "stamps", "latents", "partitions", "store", "reduce"},
+    {"sources", "models", "metrics", "catalogue"},
+    {"train", "weights", "session", "tasks"},
+    {"survey"},
+    {"encoding"},
     {"render", "recipe"},
     {"figures"},
     {"demo"},

@@ -47,6 +47,10 @@ class Source(ABC):
     def __len__(self) -> int:
         return len(self.id)
 
+    def positions(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """ra and dec (n,) in degrees of all galaxies, NaN where unknown, without reading images; or None."""
+        return None
+
     @abstractmethod
     def read_rows(self, rows: np.ndarray) -> Images:
         """Images of row numbers (k,), all in range; BadInput names the first bad row."""
@@ -93,3 +97,33 @@ class Source(ABC):
         """All rows in order, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.read(slice(start, start + size), skip_bad=skip_bad)
+
+
+class Loaded(Source):
+    """Images that are in memory already, as a source."""
+
+    def __init__(self, images: Images):
+        super().__init__()
+        self.images, self.id, self.bands, self.pixel_scale = (
+            images,
+            images.id,
+            images.bands,
+            images.pixel_scale,
+        )
+
+    def positions(self):
+        return sky(self.images.table, self.images.ra, self.images.dec)
+
+    def read_rows(self, rows):
+        return self.images[rows]
+
+
+def sky(table, ra=None, dec=None) -> tuple[np.ndarray, np.ndarray] | None:
+    """ra and dec (n,) in degrees; where not given, those of a table's columns, however capitalised."""
+    if ra is None or dec is None:
+        named = {name.lower(): name for name in table.colnames}
+        if not {"ra", "dec"} <= set(named):
+            return None
+        ra, dec = table[named["ra"]], table[named["dec"]]
+    ra, dec = (np.ma.filled(np.ma.asarray(values, dtype=float), np.nan) for values in (ra, dec))
+    return (ra, dec) if np.isfinite(ra).any() else None

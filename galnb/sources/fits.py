@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -27,8 +28,10 @@ class Reader:
         self._child: subprocess.Popen | None = None
         self._lock = threading.Lock()
 
-    def read(self, path: str | Path) -> tuple[np.ndarray, dict]:
+    def read(self, path: str | Path, *, pixels: bool = True) -> tuple[np.ndarray, dict]:
         """Pixels (band, y, x) of all image HDUs of one shape, and what their headers say.
+
+        Without `pixels` they are not decoded, and the array is empty.
 
         Returns
         -------
@@ -43,9 +46,13 @@ class Reader:
             With path and HDU, if the file is truncated, has no image data, or kills its reader.
         """
         with self._lock:
-            return self._ask(Path(path))
+            return self._ask(Path(path), pixels)
 
-    def _ask(self, path: Path) -> tuple[np.ndarray, dict]:
+    def forget(self) -> None:
+        """Leave the child to the parent process, after a fork."""
+        self._child, self._lock = None, threading.Lock()
+
+    def _ask(self, path: Path, wanted: bool) -> tuple[np.ndarray, dict]:
         if self._child is None or self._child.poll() is not None:
             command = [sys.executable, "-m", "galnb.sources.fits"]
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -53,7 +60,7 @@ class Reader:
         timer = threading.Timer(SECONDS, child.kill)
         timer.start()
         try:
-            child.stdin.write(json.dumps(str(path)).encode() + b"\n")
+            child.stdin.write(json.dumps([str(path), wanted]).encode() + b"\n")
             child.stdin.flush()
             answer = json.loads(child.stdout.readline() or "null")
             if answer is None:
@@ -80,9 +87,11 @@ class Reader:
 
 READER = Reader()
 atexit.register(READER.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=READER.forget)
 
 
-def decode(path: Path) -> tuple[np.ndarray, dict]:
+def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
     """What `Reader.read` returns, decoded in this process."""
     from astropy.io import fits
 
@@ -94,6 +103,8 @@ def decode(path: Path) -> tuple[np.ndarray, dict]:
                     continue
                 where = f"{path} HDU {number}"
                 _check_arithmetic(hdu, where, path)
+                if not wanted:
+                    return np.zeros((0, 1, 1)), {"bands": [], **_sky(hdu.header)}
                 cube = np.asarray(hdu.data, dtype="<f4")
                 cube = cube.reshape(-1, *cube.shape[-2:])
                 if planes and cube.shape[1:] != planes[0].shape:
@@ -176,9 +187,10 @@ def _serve() -> None:
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not stand between the pixels
     for line in sys.stdin:
-        path = Path(json.loads(line))
+        name, wanted = json.loads(line)
+        path = Path(name)
         try:
-            pixels, header = decode(path)
+            pixels, header = decode(path, wanted)
             data = pixels.astype("<f4").tobytes()
             answer = {"shape": pixels.shape, "bytes": len(data), "header": header}
         except BadInput as error:

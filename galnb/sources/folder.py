@@ -9,7 +9,7 @@ from astropy.table import MaskedColumn, Table
 
 from ..errors import BadInput, BandMismatch
 from ..images import Images
-from .base import Source
+from .base import Source, sky
 from .fits import READER
 
 FITS = {".fits", ".fit", ".fts", ".fz"}
@@ -105,6 +105,20 @@ class Folder(Source):
             except BadInput as error:
                 reason = error
         raise reason
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """From columns ra and dec of the table or array; else from the headers of FITS files."""
+        table = self._columns
+        if self._table is not None:
+            table = Table(self._table.rows(np.arange(len(self))))
+        found = sky(table)
+        if (
+            found is None
+            and self._array is None
+            and any(f.suffix.lower() not in PICTURES for f in self._files)
+        ):
+            found = np.array([_sky(file) for file in self._files]).T
+        return found
 
     def read_rows(self, rows: np.ndarray) -> Images:
         if self._array is not None:
@@ -220,6 +234,18 @@ def _read_file(file: Path) -> tuple[np.ndarray, dict]:
     pixels = pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels
     pixels = np.atleast_3d(_unit(pixels)).transpose(2, 0, 1)
     return pixels, {"bands": COLORS[len(pixels)]}
+
+
+def _sky(file: Path) -> tuple[float, float]:
+    """ra and dec of a file's centre, NaN where it does not say."""
+    if file.suffix.lower() not in PICTURES:
+        try:
+            header = READER.read(file, pixels=False)[1]
+            if header["ra"] is not None and header["dec"] is not None:
+                return header["ra"], header["dec"]
+        except BadInput:  # reading its pixels will say so
+            pass
+    return np.nan, np.nan
 
 
 def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, Table]:

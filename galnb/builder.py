@@ -1,0 +1,328 @@
+"""A latent catalogue in the making: partitions are committed one by one, and it is published last.
+
+A partition is bytes and their sha256. Commit: temporary file, fsync, rename, fsync of the folder, one line in
+the journal. After a stop, only lines whose file has that hash are believed; all else is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Table
+
+from . import disk, hats
+from .arrow import to_arrow
+from .engines import run
+from .errors import BadInput, GalnbError, one_of
+from .hats import Pixel
+from .provenance import sha256
+
+DTYPES = ("float16", "int8", "float32")
+ROW_GROUP = 16_384  # rows that are decoded together when one is wanted
+
+
+def partition(healpix, ids, ra, dec, z, columns: Table, *, dtype: str = "float16") -> pa.Table:
+    """Rows of one partition as Arrow: `_healpix_29`, id, ra, dec, the columns, z and, for int8, z_scale.
+
+    Parameters
+    ----------
+    healpix : array (n,)
+        Ascending.
+    ra, dec : array (n,)
+        Degrees; NaN, where a galaxy has no position, is null.
+    z : array (n, d)
+        Latents. int8 holds each galaxy's as -127 to 127 times its own z_scale: an error of at most half of
+        that in each number.
+    columns : Table
+        Its ra and dec, in whatever case, are left out.
+
+    Raises
+    ------
+    BadInput
+        If a latent does not fit a float16, or a column has more than one dimension a row.
+    """
+    one_of("dtype", dtype, DTYPES)
+    z = np.asarray(z, dtype=np.float32)
+    fields = {hats.INDEX: pa.array(np.asarray(healpix, dtype=np.int64)), "id": to_arrow(ids, "id")}
+    for name, values in (("ra", ra), ("dec", dec)):
+        fields[name] = pa.array(np.asarray(values, dtype=np.float64), from_pandas=True)
+    for name in columns.colnames:
+        if name.lower() not in ("ra", "dec"):
+            fields[name] = to_arrow(columns[name], name)
+    if dtype == "int8":
+        scale = np.abs(np.nan_to_num(z)).max(axis=1, initial=0) / np.float32(127)
+        scale = np.where(np.isfinite(z).all(axis=1), np.where(scale > 0, scale, 1), np.nan)
+        numbers = np.rint(np.nan_to_num(z / scale[:, None])).astype(np.int8)
+        fields["z"], fields["z_scale"] = numbers, pa.array(scale.astype(np.float32))
+    else:
+        numbers = z.astype(dtype)
+        far = np.isfinite(z) & ~np.isfinite(numbers)
+        if far.any():
+            reason = f"a latent is {z[far][0]:g}, float16 ends at 65504; take dtype='float32'"
+            raise BadInput(f"id {np.asarray(ids)[far.any(axis=1)][0]}", reason)
+        fields["z"] = numbers
+    fields["z"] = pa.FixedSizeListArray.from_arrays(pa.array(fields["z"].ravel()), z.shape[1])
+    units = {"ra": "deg", "dec": "deg", **{name: columns[name].unit for name in columns.colnames}}
+    kinds = [
+        pa.field(name, values.type, metadata={"unit": str(units[name])} if units.get(name) else None)
+        for name, values in fields.items()
+    ]
+    return pa.table(list(fields.values()), schema=pa.schema(kinds))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A partition as the bytes of a Parquet file, the same ones whenever it is written."""
+    file, small = io.BytesIO(), table.schema.field("z").type.value_type == pa.int8()
+    pq.write_table(
+        table, file, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, use_dictionary=False,
+        use_byte_stream_split=[] if small else ["z.list.element"], write_page_checksum=True,
+        write_statistics=[name for name in table.column_names if name != "z"],
+    )  # fmt: skip
+    return file.getvalue()
+
+
+class Builder:
+    """Writes a catalogue partition by partition; see the module.
+
+    Parameters
+    ----------
+    path : path
+        The catalogue's folder.
+    meta : dict
+        What the rows are made from, as plain JSON values: model, weights, data. A catalogue that was begun
+        with another is not touched.
+    pixels : list of Pixel
+        All partitions.
+
+    Attributes
+    ----------
+    todo : list of Pixel
+        Partitions that are missing, damaged or were set aside.
+
+    Raises
+    ------
+    BadInput
+        If something else is in the folder.
+    CannotWrite
+        If the folder is read-only or the disk is full.
+    """
+
+    def __init__(self, path: str | Path, meta: dict, pixels: list[Pixel]):
+        self.path, self.meta = Path(path), meta
+        self.pixels, self._lines = sorted(pixels, key=lambda pixel: pixel.span), {}
+        plan = [meta, self.pixels]
+        self.key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+        self.journal = disk.Journal(self.path / "journal.jsonl")
+        self._lock()
+        try:
+            self._resume()
+        except BaseException:
+            self.close()
+            raise
+        self.todo = [pixel for pixel in self.pixels if pixel not in self._lines]
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process write."""
+        Path(self._own.lock_file).unlink(missing_ok=True)
+        self._own.release()
+
+    def _lock(self) -> None:
+        from filelock import FileLock, Timeout
+
+        with disk.told(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            # outside of the folder: its files are the catalogue's alone
+            self._own = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
+            try:
+                self._own.acquire()
+            except Timeout:
+                reason = "another process writes it at this moment; wait for it, or give another folder"
+                raise BadInput(self.path, reason) from None
+
+    def _resume(self) -> None:
+        known, lines = (self.path / hats.MANIFEST).exists(), self.journal.lines()
+        if known:
+            try:
+                manifest = read_manifest(self.path)
+                lines = [{"key": manifest["key"]}, *manifest["partitions"], *manifest["set_aside"], *lines]
+            except BadInput:  # damaged: partitions that the journal does not have either are made again
+                pass
+        others = [line["key"] for line in lines if "key" in line and line["key"] != self.key]
+        if others or (not lines and not known and any(self.path.iterdir())):
+            begun = "a catalogue of other galaxies, model or options" if others else "something else"
+            raise BadInput(self.path, f"{begun} is there; remove it, or give another folder")
+        for line in lines:
+            if "order" in line:
+                self._lines[Pixel(line["order"], line["pixel"])] = line
+        for pixel, line in list(self._lines.items()):
+            if "reason" in line or (line["rows"] and not intact(self.path / pixel.path, line)):
+                del self._lines[pixel]
+        for orphan in self.path.rglob(".*.tmp"):
+            orphan.unlink(missing_ok=True)
+        if not self.journal.path.exists():
+            self.journal.add({"key": self.key})
+
+    def record(self, line: dict) -> None:
+        """Enter a committed partition into the journal."""
+        self.journal.add(line)
+        self._lines[Pixel(line["order"], line["pixel"])] = line
+
+    def set_aside(self, pixel: Pixel, rows: int, reason: str) -> None:
+        """Enter a partition that cannot be made; the next run tries it again."""
+        self.record({"order": pixel.order, "pixel": pixel.number, "rows": rows, "reason": reason})
+
+    def finish(self) -> Path:
+        """Write the catalogue's own files, the one that publishes it last."""
+        lines = [self._lines[pixel] for pixel in self.pixels if pixel in self._lines]
+        kept = [line for line in lines if "reason" not in line and line["rows"]]
+        pixels = [Pixel(line["order"], line["pixel"]) for line in kept]
+        if not kept:
+            reasons = [line["reason"] for line in lines if "reason" in line]
+            reasons += [f"{where}: {why}" for line in lines for where, why in line.get("left_out", [])]
+            raise BadInput(self.path, f"not one row could be made; the first reason is: {reasons[0]}")
+        files = {hats.PARTITIONS: hats.partition_info(pixels), **_footers(self.path, pixels)}
+        for name, data in files.items():
+            disk.write(self.path / name, data)
+        manifest = {
+            "galnb": "catalogue", "key": self.key, "rows": sum(line["rows"] for line in kept),
+            "meta": self.meta, "partitions": [line for line in lines if "reason" not in line],
+            "set_aside": [line for line in lines if "reason" in line],
+            "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        }  # fmt: skip
+        described = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
+        disk.write(self.path / hats.MANIFEST, described)
+        size = sum(line["bytes"] for line in kept)
+        extra = {"galnb_manifest_sha256": hashlib.sha256(described).hexdigest()}
+        most = max(line["rows"] for line in kept)
+        described = hats.properties("latents", rows=manifest["rows"], size=size, most=most, extra=extra)
+        disk.write(self.path / hats.PROPERTIES, described)
+        with disk.told(self.path):
+            self.journal.path.unlink(missing_ok=True)
+            disk.sync(self.path)
+        disk.point("published")
+        return self.path
+
+
+def commit(path: Path, pixel: Pixel, table: pa.Table, left_out=()) -> dict:
+    """Write one partition of the catalogue at `path`; returns its line for the journal."""
+    line = {"order": pixel.order, "pixel": pixel.number, "rows": len(table)}
+    line["left_out"] = [list(entry) for entry in left_out]
+    if not len(table):
+        return line
+    data = to_parquet(table)
+    disk.write(path / pixel.path, data)
+    return line | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def intact(file: Path, line: dict) -> bool:
+    """Whether a partition's file is what its line says."""
+    try:
+        return file.stat().st_size == line["bytes"] and sha256(file) == line["sha256"]
+    except OSError:
+        return False
+
+
+def read_manifest(path: Path) -> dict:
+    """The manifest of a catalogue; BadInput where it is not the one that hats.properties was written for."""
+    file = path / hats.MANIFEST
+    try:
+        data = file.read_bytes()
+        manifest = json.loads(data)
+        if manifest["galnb"] != "catalogue":
+            raise KeyError("galnb")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(file, f"not readable ({error!r}), wanted the manifest that galnb wrote") from error
+    if (path / hats.PROPERTIES).exists():
+        known = hats.read_properties(path / hats.PROPERTIES).get("galnb_manifest_sha256")
+        if known != hashlib.sha256(data).hexdigest():
+            reason = "its sha256 is not the one in hats.properties; make the catalogue again in its place"
+            raise BadInput(file, f"{reason}: what is intact is kept")
+    return manifest
+
+
+def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit="galaxy", **engine) -> Path:
+    """Make a whole catalogue, resumable: `work(task, tell)` commits a partition and returns its line.
+
+    A task has a `pixel` and a length. What cannot be made after several tries is set aside, with a warning.
+    `engine` are options of `engines.run`. Returns the path.
+    """
+    import warnings
+
+    from tqdm.auto import tqdm
+
+    with Builder(path, meta, [task.pixel for task in tasks]) as builder:
+        todo = set(builder.todo)
+        waiting, rows = [task for task in tasks if task.pixel in todo], sum(map(len, tasks))
+        done = rows - sum(map(len, waiting))
+        with tqdm(total=rows or None, initial=done, disable=not progress, unit=unit, smoothing=0.05) as bar:
+
+            def tick(under_way: int) -> None:
+                bar.update(max(0, done + under_way - bar.n))
+
+            for task, result in run(waiting, work, tick=tick, **engine):
+                done += len(task) or (0 if isinstance(result, Exception) else result["rows"])
+                tick(0)
+                if isinstance(result, Exception):
+                    reason = f"{type(result).__name__}: {result}"
+                    builder.set_aside(task.pixel, len(task), reason)
+                    warnings.warn(
+                        f"{task.pixel.path} is set aside: {reason}; run again to retry", stacklevel=3
+                    )
+                else:
+                    builder.record(result)
+        return builder.finish()
+
+
+def write(path: str | Path, latents, *, dtype: str = "float16", partition_rows: int = 100_000) -> Path:
+    """Write `Latents` as a catalogue; they lie where columns ra and dec (degrees) say."""
+    one_of("dtype", dtype, DTYPES)
+    ra, dec = (latents[n] if n in latents.columns else np.full(len(latents), np.nan) for n in ("ra", "dec"))
+    healpix = hats.place(latents.id, ra, dec)
+    meta = {**latents.meta, "latents": latents.hash(), "dtype": dtype}
+    parts = hats.split(healpix, partition_rows)
+    with Builder(path, meta, [pixel for pixel, _ in parts]) as builder:
+        for pixel, rows in parts:
+            if pixel in builder.todo:
+                part = latents[rows]
+                places = np.asarray(ra, dtype=float)[rows], np.asarray(dec, dtype=float)[rows]
+                table = partition(healpix[rows], part.id, *places, part.z, part.table, dtype=dtype)
+                builder.record(commit(builder.path, pixel, table))
+        return builder.finish()
+
+
+def _footers(path: Path, pixels: list[Pixel]) -> dict[str, bytes]:
+    """Contents of _metadata (all footers in one) and _common_metadata (the schema alone)."""
+    joined, schema = None, None
+    for pixel in pixels:
+        footer = pq.read_metadata(path / pixel.path)
+        footer.set_file_path(pixel.path.removeprefix("dataset/"))
+        found = footer.schema.to_arrow_schema()
+        if schema is None:
+            joined, schema = footer, found
+        elif not schema.equals(found):
+            other = next((f"{a} and {b}" for a, b in zip(schema, found, strict=False) if a != b), "columns")
+            raise GalnbError(f"{path / pixel.path}: its columns are not those of the others: {other}")
+        else:
+            joined.append_row_groups(footer)
+    contents = {}
+    for name, write_to in ((hats.METADATA, joined.write_metadata_file), (hats.SCHEMA, None)):
+        file = io.BytesIO()
+        if write_to is None:
+            pq.write_metadata(schema, file)
+        else:
+            write_to(file)
+        contents[name] = file.getvalue()
+    return contents

@@ -1,0 +1,279 @@
+"""`Catalogue`: a latent catalogue of any size on disk, which stands where `Latents` stand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from astropy.table import Table
+
+from . import hats
+from .arrow import from_arrow
+from .builder import read_manifest
+from .errors import BadInput
+from .hats import Pixel
+from .images import as_ids
+from .latents import Latents
+from .partitions import Partitions, missing
+from .provenance import sha256
+
+
+class Catalogue:
+    """A HATS catalogue with latents, as `galnb.encode(..., path)` and `galnb mock` write it.
+
+    Rows are numbered in the order of the sky. Columns are read when asked for: `catalogue.z[rows]`,
+    `catalogue.table["redshift"][rows]`, or all of one, a piece at a time, with `chunks`. A partition whose
+    bytes are not those that were written is named in a warning and in `damaged`; its galaxies then have no
+    latents (NaN), and all others stay usable. Encode again in its place to mend it.
+
+    Parameters
+    ----------
+    path : path
+        A folder with hats.properties. Any HATS catalogue with a column of lists "z" and a column "id"
+        will do; only galnb's own carry checksums.
+
+    Attributes
+    ----------
+    schema : pyarrow Schema
+    meta : dict
+        What made it: model, configuration, weights with sha256, data.
+    set_aside, left_out : list
+        Partitions that could not be made; pairs of place and reason of galaxies that are not here.
+    damaged : list of str
+        Files found damaged so far; `check` looks at all.
+
+    Raises
+    ------
+    BadInput
+        If there is no catalogue, it is unfinished, or its own files are damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Latents(np.arange(9), np.eye(9)).write(tempfile.mkdtemp() + "/nine.hats")
+    >>> catalogue = Catalogue(path)
+    >>> len(catalogue), catalogue.latent_dim, catalogue.select([4]).z[0, 4].item()
+    (9, 9, 1.0)
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        if not (self.path / hats.PROPERTIES).exists():
+            begun = (self.path / "journal.jsonl").exists()
+            todo = "it is unfinished: run what made it again" if begun else "wanted a HATS catalogue's folder"
+            raise BadInput(self.path, f"there is no {hats.PROPERTIES}; {todo}")
+        try:
+            self.properties = hats.read_properties(self.path / hats.PROPERTIES)
+            ours = "galnb_manifest_sha256" in self.properties
+            manifest = read_manifest(self.path) if ours else {}
+            lines = [line for line in manifest.get("partitions", []) if line["rows"]]
+            if ours:
+                pixels = [Pixel(line["order"], line["pixel"]) for line in lines]
+                rows = [line["rows"] for line in lines]
+            else:
+                pixels = hats.read_partition_info(self.path / hats.PARTITIONS)
+                rows = [pq.read_metadata(self.path / pixel.path).num_rows for pixel in pixels]
+            self.schema = self._read_schema(manifest.get("files", {}), pixels)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(self.path, f"not readable as a HATS catalogue ({error!r})") from error
+        kinds = {field.name: field.type for field in self.schema}
+        if "id" not in kinds or not pa.types.is_fixed_size_list(kinds.get("z", pa.null())):
+            reason = f"its columns are {', '.join(kinds)}; wanted an id, and lists of one length called z"
+            raise BadInput(self.path, reason)
+        self._parts = Partitions(self.path, pixels, rows, lines, self.schema)
+        self.meta, self.set_aside = manifest.get("meta", {}), manifest.get("set_aside", [])
+        self.left_out = [tuple(e) for line in manifest.get("partitions", []) for e in line["left_out"]]
+        self.id, self.z, self.table = LazyColumn(self, "id"), LazyColumn(self, "z"), LazyTable(self)
+
+    def _read_schema(self, known: dict, pixels: list[Pixel]) -> pa.Schema:
+        for name in (hats.SCHEMA, hats.PARTITIONS):
+            data = (self.path / name).read_bytes() if name in known else b""
+            if name in known and hashlib.sha256(data).hexdigest() != known[name]:
+                raise BadInput(self.path / name, "damaged: make the catalogue again in its place to mend it")
+        return pq.read_schema(self.path / (hats.SCHEMA if known else pixels[0].path))
+
+    def __len__(self) -> int:
+        return int(self._parts.starts[-1])
+
+    def __repr__(self) -> str:
+        return f"<Catalogue {self.path.name}: {len(self):,} galaxies, {self.latent_dim} latents each>"
+
+    @property
+    def latent_dim(self) -> int:
+        return self._parts.type("z").list_size
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns beside id and z."""
+        return tuple(name for name in self.schema.names if name not in (hats.INDEX, "id", "z", "z_scale"))
+
+    def hash(self) -> str:
+        """Hex digest of all that is in it."""
+        if "galnb_manifest_sha256" in self.properties:
+            return self.properties["galnb_manifest_sha256"]
+        files = [(pixel.path, (self.path / pixel.path).stat()) for pixel in self._parts.pixels]
+        told = str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    # reading
+
+    def __getitem__(self, rows) -> Latents:
+        """Latents in memory of some rows (slice, index array, mask) or of one."""
+        rows = self._rows(rows)
+        columns = Table()
+        for name in self.columns:
+            column = self.table[name]
+            columns[name] = column[rows]
+            if column.unit:
+                columns[name].unit = column.unit
+        return Latents(self.id[rows], self.z[rows], columns, self.meta)
+
+    def _rows(self, rows) -> np.ndarray:
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(len(self)))
+        rows = np.atleast_1d(np.asarray(rows))
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
+            raise IndexError(f"row {rows.max()} of a catalogue of {len(self)} rows")
+        return rows
+
+    def chunks(self, name: str = "z", *, start: int = 0) -> Iterator[np.ndarray]:
+        """All of a column from row `start` on, in order, up to 65,536 rows at a time; z is float32 (k, d).
+
+        Pieces of a damaged partition are NaN, or masked where the column's type knows no NaN.
+        """
+        return self._parts.chunks(name, start=start)
+
+    def read(self, name: str, rows) -> np.ndarray:
+        """A column at some rows (k,), in their order; for a damaged partition's, as in `chunks`."""
+        return self._parts.read(name, self._rows(rows))
+
+    @property
+    def damaged(self) -> list[str]:
+        """Files found damaged so far."""
+        return self._parts.damaged
+
+    # finding
+
+    def rows_of(self, ids) -> np.ndarray:
+        """Rows (k,) of object ids, in their order; an unknown id raises KeyError."""
+        wanted = as_ids(ids, self.id.dtype)
+        rows = np.full(len(wanted), -1, dtype=np.int64)
+        sought = pa.array(wanted.tolist(), self._parts.type("id"))
+        for at in range(len(self._parts.pixels)):
+            if (rows >= 0).all():
+                break
+            if self._parts.usable(at):
+                self._find(at, wanted, sought, rows)
+        if (rows < 0).any():
+            raise KeyError(f"no object has the id {wanted[rows < 0][0].item()!r}")
+        return rows
+
+    def _find(self, at: int, wanted: np.ndarray, sought: pa.Array, rows: np.ndarray) -> None:
+        footer, file = self._parts.footer(at), None
+        column = self.schema.names.index("id")
+        first = int(self._parts.starts[at])
+        for k in range(footer.num_row_groups):
+            group = footer.row_group(k)
+            known = group.column(column).statistics
+            if known is None or not known.has_min_max or _between(wanted, known.min, known.max).any():
+                file = file or self._parts.open(self._parts.pixels[at])
+                ids = file.read_row_group(k, columns=["id"])["id"].combine_chunks()
+                places = pc.index_in(sought, ids)
+                here = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
+                rows[here] = first + places.take(pa.array(here)).to_numpy()
+            first += group.num_rows
+
+    def select(self, ids) -> Latents:
+        """The Latents of object ids, in their order."""
+        return self[self.rows_of(ids)]
+
+    def near(self, ra: float, dec: float, *, radius_arcsec: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+        """Rows within a radius of a place in degrees, nearest first, and how far in arcsec they are."""
+        import astropy.units as u
+        from astropy.coordinates import Latitude, Longitude, angular_separation
+        from cdshealpix.nested import cone_search
+
+        lon, lat, radius = Longitude(ra, u.deg), Latitude(dec, u.deg), radius_arcsec * u.arcsec
+        cells, depths, _ = cone_search(lon, lat, radius, depth=hats.FINEST)
+        spans = [Pixel(int(depth), int(cell)).span for depth, cell in zip(depths, cells, strict=True)]
+        rows, distances = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+        for at, pixel in enumerate(self._parts.pixels):
+            low, high = pixel.span
+            if not any(a < high and low < b for a, b in spans) or not self._parts.usable(at):
+                continue
+            table = self._parts.open(pixel).read(["ra", "dec"], use_threads=False)
+            place = [np.radians(np.ma.filled(from_arrow(table[name]), np.nan)) for name in ("ra", "dec")]
+            apart = np.degrees(angular_separation(*place, np.radians(ra), np.radians(dec))) * 3600
+            here = np.flatnonzero(apart <= radius_arcsec)
+            rows.append(here + self._parts.starts[at])
+            distances.append(apart[here])
+        rows, distances = np.concatenate(rows), np.concatenate(distances)
+        order = np.lexsort((rows, distances))
+        return rows[order], distances[order]
+
+    # trust
+
+    def check(self) -> list[str]:
+        """Read every byte; returns the files that are damaged, an empty list when all is well."""
+        self._parts.check()
+        known = read_manifest(self.path)["files"] if "galnb_manifest_sha256" in self.properties else {}
+        wrong = [name for name, digest in known.items() if sha256(self.path / name) != digest]
+        return [*self.damaged, *(str(self.path / name) for name in wrong)]
+
+    def model(self):
+        """The model that made the latents, or None where its weights are not at hand."""
+        from . import weights
+
+        return weights.same(self.meta.get("weights", {}))
+
+    def to_holoviews(self, plane="pca", **options):
+        """The map as a HoloViews element; see `render.to_holoviews`."""
+        from .render import to_holoviews
+
+        return to_holoviews(self, plane, **options)
+
+
+class LazyColumn:
+    """A column of a catalogue; `column[rows]` reads these rows."""
+
+    def __init__(self, catalogue: Catalogue, name: str):
+        field = catalogue.schema.field(name)
+        self.catalogue, self.name = catalogue, name
+        self.unit = ((field.metadata or {}).get(b"unit") or b"").decode() or None
+        empty = missing(field.type, 0)
+        self.dtype, self.ndim, self.shape = empty.dtype, empty.ndim, (len(catalogue), *empty.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    def __getitem__(self, rows):
+        values = self.catalogue.read(self.name, rows)
+        return values[0] if np.ndim(rows) == 0 and not isinstance(rows, slice) else values
+
+
+class LazyTable:
+    """The named columns of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue):
+        self.catalogue, self.colnames = catalogue, list(catalogue.columns)
+
+    def __len__(self) -> int:
+        return len(self.catalogue)
+
+    def __getitem__(self, name: str) -> LazyColumn:
+        if name not in self.colnames:
+            raise KeyError(f"no column {name!r}; the columns are: {', '.join(self.colnames) or 'none'}")
+        return LazyColumn(self.catalogue, name)
+
+
+def _between(values: np.ndarray, low, high) -> np.ndarray:
+    return (values >= low) & (values <= high)

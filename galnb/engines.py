@@ -1,0 +1,293 @@
+"""Where the partitions of a survey are worked on: here, in processes of this machine, on Dask, through LSDB.
+
+A worker may die at any moment. Its task is done again; a task that keeps failing is given up while the
+others finish.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+
+from .errors import CannotWrite, GalnbError, need, one_of
+
+ENGINES = ("local", "dask", "lsdb")
+TRIES, MOST_TRIES = 3, 12
+
+
+class WorkerDied(GalnbError):
+    """The process that worked on a task ended without a word."""
+
+
+class Tries:
+    """How often each task has failed, and whether it is worth another try.
+
+    A task is given up after 3 tries. Where a worker's death turns out to have been no fault of its task
+    (which succeeds later), deaths come from outside and prove less: then up to 12.
+    """
+
+    def __init__(self):
+        self.failed: Counter = Counter()
+        self._died: set = set()
+        self._innocent = 0
+
+    def done(self, task) -> None:
+        """A task succeeded."""
+        self._innocent += task in self._died
+
+    def again(self, task, error: Exception) -> bool:
+        """Whether a task that failed is tried again."""
+        if isinstance(error, CannotWrite):  # no fault of the task, and no cure but the user's
+            raise error
+        self.failed[task] += 1
+        died = isinstance(error, WorkerDied)
+        if died:
+            self._died.add(task)
+        return self.failed[task] < (min(TRIES * (1 + self._innocent), MOST_TRIES) if died else TRIES)
+
+
+def run(
+    tasks: Sequence, work: Callable, *, engine="local", workers=None, client=None, frames=None, tick=None
+) -> Iterator:
+    """Do `work(task, tell)` for every task; yields (task, result or the exception of its last try).
+
+    Parameters
+    ----------
+    tasks : sequence of hashable
+        In the order in which they are begun; the order of results is that of their ends.
+    work : callable
+        It may be called more than once for a task. It calls `tell(k)` for every k rows done.
+    engine : "local", "dask" or "lsdb"
+    workers : int, optional
+        Processes; 0 works in this one. By default as many as there are cores, or none for a single task.
+    client : dask.distributed.Client, optional
+        By default a cluster of processes on this machine, with TLS.
+    frames : mapping of task to dask Delayed, optional
+        What LSDB reads for a task ("lsdb"); `work` is called with it as its third argument.
+    tick : callable, optional
+        Called now and then with the number of rows of tasks that have begun and not ended ("local" only).
+    """
+    one_of("engine", engine, ENGINES)
+    if workers is not None and workers < 0:
+        raise ValueError(f"workers={workers}, wanted at least 0")
+    tick = tick or (lambda rows: None)
+    if engine == "local":
+        if client is not None:
+            raise ValueError("engine='local' takes no client; give engine='dask', or leave the client out")
+        workers = workers if workers is not None else 0 if len(tasks) < 2 else cores()
+        if workers:
+            yield from _processes(tasks, work, min(workers, len(tasks)), tick)
+        else:
+            yield from _here(tasks, work, tick)
+    else:
+        with _client(client, workers) as client:
+            yield from _dask(tasks, work, client, frames)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _here(tasks, work, tick) -> Iterator:
+    for task in tasks:
+        tries, result = Tries(), None
+        while result is None:
+            done = [0]
+
+            def tell(rows, done=done):
+                done[0] += rows
+                tick(done[0])
+
+            try:
+                result = work(task, tell)
+            except Exception as error:  # whatever a source or a model raises
+                if not tries.again(task, error):
+                    result = error
+        yield task, result
+
+
+# processes of this machine
+
+
+class _Slot:
+    """One worker process and the pipe to it."""
+
+    def __init__(self, context, work, count, others: Sequence[Connection]):
+        self.pipe, theirs = context.Pipe()
+        self.count, self.task = count, None
+        # a child must not hold the parent's ends, or it would not notice the parent's death
+        inherited = [self.pipe, *others] if context.get_start_method() == "fork" else []
+        self.process = context.Process(target=_serve, args=(work, theirs, count, inherited), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, task) -> None:
+        self.count.value, self.task = 0, task
+        self.pipe.send(task)
+
+    def take(self):
+        """The result of the task; WorkerDied where there is none."""
+        try:
+            result = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return WorkerDied(f"its worker ended with exit code {self.process.exitcode}")
+        self.count.value = 0
+        return result
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(work, pipe: Connection, count, inherited) -> None:
+    for connection in inherited:
+        connection.close()
+
+    def tell(rows):
+        count.value += rows
+
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = work(task, tell)
+        except Exception as error:  # any: the parent decides
+            result = error
+        try:
+            pipe.send(result)
+        except (TypeError, AttributeError, ValueError):  # an exception that cannot be sent
+            pipe.send(GalnbError(f"{type(result).__name__}: {result}"))
+        except OSError:
+            return
+
+
+def _processes(tasks, work, workers: int, tick) -> Iterator:
+    # fork, where it is safe: workers share the images in memory, and start at once
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    queue, tries, slots = deque(tasks), Tries(), []
+    try:
+        for _ in range(workers):
+            slots.append(_Slot(context, work, context.Value("q", 0), [slot.pipe for slot in slots]))
+        while queue or any(slot.task is not None for slot in slots):
+            for at, slot in enumerate(slots):
+                if slot.task is None and queue:
+                    try:
+                        slot.give(queue[0])
+                        queue.popleft()
+                    except OSError:  # it died while it had nothing to do
+                        slots[at] = _again(slot, context, work, slots)
+            ready = wait([slot.pipe for slot in slots if slot.task is not None], timeout=0.5)
+            for at, slot in enumerate(slots):
+                if slot.pipe not in ready:
+                    continue
+                task, result = slot.task, slot.take()
+                slot.task = None
+                if isinstance(result, WorkerDied):
+                    slots[at] = _again(slot, context, work, slots)
+                if not isinstance(result, Exception):
+                    tries.done(task)
+                elif tries.again(task, result):
+                    queue.append(task)  # after the others: it may be the one that kills
+                    continue
+                yield task, result
+            tick(sum(slot.count.value for slot in slots if slot.task is not None))
+    finally:
+        for slot in slots:
+            slot.close()
+
+
+def _again(dead: _Slot, context, work, slots) -> _Slot:
+    dead.close()
+    alive = [slot.pipe for slot in slots if slot is not dead]
+    return _Slot(context, work, context.Value("q", 0), alive)
+
+
+# Dask
+
+
+@contextmanager
+def _client(client, workers):
+    if client is not None:
+        yield client
+        return
+    distributed = need("distributed", extra="scale")
+    # TLS: on a shared machine any user could else run code as this one
+    cluster = distributed.LocalCluster(
+        n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        security=distributed.Security.temporary(),
+    )  # fmt: skip
+    try:
+        with distributed.Client(cluster) as own:
+            yield own
+    finally:
+        cluster.close()
+
+
+def _dask(tasks, work, client, frames) -> Iterator:
+    distributed = need("distributed", extra="scale")
+    carrier = _carrier(distributed, work)
+    client.register_plugin(carrier)
+    queue, tries, begun = deque(tasks), Tries(), {}
+    ended = distributed.as_completed()
+    try:
+        while queue or begun:
+            window = 4 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+            while queue and len(begun) < window:  # few at a time: a restarted worker has little to redo
+                task = queue.popleft()
+                future = _begin(client, carrier.name, task, frames)
+                begun[future.key] = task
+                ended.add(future)
+            future = next(ended)
+            task = begun.pop(future.key)
+            result = future.result() if future.status == "finished" else future.exception()
+            if isinstance(result, distributed.scheduler.KilledWorker):
+                result = WorkerDied(str(result))
+            elif future.status != "finished" and not isinstance(result, Exception):
+                result = GalnbError(f"it was {future.status}")
+            if not isinstance(result, Exception):
+                tries.done(task)
+            elif tries.again(task, result):
+                queue.append(task)
+                continue
+            yield task, result
+    finally:
+        client.unregister_worker_plugin(carrier.name)
+
+
+def _begin(client, name: str, task, frames):
+    """A future of a task; what LSDB reads for it, where it does, is read by the worker."""
+    if frames is None:
+        return client.submit(_on_worker, name, task, pure=False)
+    from dask import delayed
+
+    return client.compute(delayed(_on_worker, pure=False)(name, task, frames[task]))
+
+
+def _on_worker(name: str, task, frame=None):
+    from distributed import get_worker
+
+    work = get_worker().plugins[name].work
+    return work(task, lambda rows: None, *([] if frame is None else [frame]))
+
+
+def _carrier(distributed, work):
+    """A plugin that brings the work to every worker once, restarted ones too."""
+    import uuid
+
+    class Carrier(distributed.WorkerPlugin):
+        name = f"galnb-{uuid.uuid4().hex}"
+
+        def setup(self, worker):
+            self.work = work
+
+    return Carrier()
