@@ -1,7 +1,7 @@
 """`render`: what a view of a `Store` looks like, as one 8-bit image; and the same through HoloViews.
 
-Up to 2 million visible points are drawn by Datashader from just the cells that overlap the view, so that
-counts are those of HoloViews' `rasterize` over all points. More are resampled from the store's pyramid.
+Up to 4 million visible points are drawn, from just the leaves that overlap the view; counts are those of
+HoloViews' `rasterize` over all points. Of more, cells as fine as the pixels are drawn.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from .draw import count_points, draw_cells, draw_points
+from .selection import Selection
 from .store import Column, Store
 
-EXACT_POINTS = 2_000_000
+EXACT_POINTS = 4_000_000
 SPREADS = ((3_000, 3), (30_000, 2), (200_000, 1))
 
 
@@ -45,7 +47,7 @@ class Frame:
     n_visible : int
         Points in the view.
     exact : bool
-        Whether points were drawn, not a pyramid.
+        Whether points were drawn, not cells.
     """
 
     view: tuple[float, float, float, float]
@@ -86,10 +88,10 @@ def render(
         Pixels, 1 to 8192.
     color : str
         "count", or a column of the store.
-    selected : int array (k,), optional
+    selected : int array (k,) or Selection, optional
         Original rows to mark.
     exact : bool, optional
-        Draw points whatever their number (True) or never (False); by default up to 2 million.
+        Draw points whatever their number (True) or cells (False); by default up to 4 million points.
     spread : int or "auto"
         Radius of a lone point in pixels; by default 3 to 0, falling with the number of points in view.
     ratio : float
@@ -114,13 +116,19 @@ def render(
     runs = store.runs(view)
     if exact is None:
         exact = int((runs[:, 1] - runs[:, 0]).sum()) <= EXACT_POINTS
-    draw = _points if exact else _pyramid
-    counts, values = draw(store, runs, view, int(width), int(height), column, color)
+    marks = None
+    if selected is not None:
+        marks = (selected if isinstance(selected, Selection) else Selection.of(selected)).marks(store)
+    placed = isinstance(marks, np.ndarray)
+    draw = draw_points if exact else draw_cells
+    drawn = draw(store, runs, view, int(width), int(height), column, None if placed else marks)
+    counts, values = drawn.counts, drawn.values
+    hits = count_points(*np.ascontiguousarray(marks.T), view, *counts.shape[::-1]) if placed else drawn.marked
     n_visible = round(float(counts.sum(dtype=np.float64)))
     if spread == "auto":
         spread = next((round(r * ratio) for most, r in SPREADS if n_visible < most), 0)
     index, low, high, how = _scale(values, counts, column, exact)
-    marked = None if selected is None else _mark(store, selected, view, counts)
+    marked = None if hits is None else _mark(hits, counts)
     return Frame(
         view, int(width), int(height), values, counts, _grow(index, spread), low, high, how,
         "galaxies" if column is None else column.label, column and column.categories,
@@ -137,90 +145,6 @@ def check_view(view) -> tuple[float, float, float, float]:
     if not (np.isfinite(view).all() and x0 < x1 and y0 < y1):
         raise ValueError(f"view={view!r}, wanted finite x0 < x1 and y0 < y1; widen it")
     return view
-
-
-def _canvas(view, width: int, height: int):
-    from datashader import Canvas
-
-    return Canvas(plot_width=width, plot_height=height, x_range=view[:2], y_range=view[2:])
-
-
-def _points(store, runs, view, width, height, column: Column | None, color):
-    import datashader as ds
-    import pandas as pd
-
-    columns = {"x": store.take(store.x, runs), "y": store.take(store.y, runs)}
-    what = ds.count()
-    if column is not None:
-        columns["v"] = store.take(column.values, runs)
-        if column.categories is None:
-            what = ds.summary(n=ds.count(), v=ds.mean("v"))
-        else:
-            columns["v"] = pd.Categorical.from_codes(columns["v"], column.categories)
-            what = ds.by("v", ds.count())
-    frame = pd.DataFrame(columns, copy=False)
-    drawn = _canvas(view, width, height).points(frame, "x", "y", what)
-    if column is None:
-        return drawn.values, drawn.values.astype(np.float32)
-    if column.categories is None:
-        return drawn["n"].values, drawn["v"].values.astype(np.float32)
-    return _majority(drawn.values)
-
-
-def _majority(by_category):
-    """Counts (h, w), and the code of the commonest category or NaN; ties: the first."""
-    counts = by_category.sum(axis=-1, dtype=by_category.dtype)
-    return counts, np.where(counts > 0, by_category.argmax(axis=-1), np.nan).astype(np.float32)
-
-
-def _pyramid(store, runs, view, width, height, column, color):
-    def sample(name=None, code=None):
-        return _resample(store.pyramid(name, code), store.bounds, view, width, height)
-
-    counts = sample()
-    if column is None:
-        return counts, counts
-    if column.categories is not None:
-        stacked = np.stack([sample(color, code) for code in range(len(column.categories))], axis=-1)
-        return counts, _majority(stacked)[1]
-    has = sample(color, -1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return counts, np.where(has > 0, sample(color) / has, np.nan).astype(np.float32)
-
-
-def _resample(levels, bounds, view, width: int, height: int) -> np.ndarray:
-    """Area-weighted sums (height, width) float32 from the coarsest level that is as fine as the pixels."""
-    x0, x1, y0, y1 = view
-    per_pixel = [((b - a) / (q - p) * size) for (a, b), (p, q), size in
-                 ((bounds[:2], (x0, x1), width), (bounds[2:], (y0, y1), height))]  # fmt: skip
-    fine = [level for level in levels if len(level) >= max(per_pixel)]
-    level = fine[-1] if fine else levels[0]
-    rows, across = _overlap(len(level), bounds[2:], (y0, y1), height)
-    columns, along = _overlap(len(level), bounds[:2], (x0, x1), width)
-    part = level[rows, columns].astype(np.float32)
-    return np.ascontiguousarray((along @ (across @ part).T).T)
-
-
-def _overlap(cells: int, bounds, span, size: int):
-    """Slice of the cells that touch a span, and the share (size, cells) of each that falls on each pixel."""
-    from scipy.sparse import csr_array
-
-    (low, high), (start, stop) = bounds, span
-    step, pixel = (high - low) / cells, (stop - start) / size
-    first = int(np.clip(np.floor((start - low) / step), 0, cells))
-    last = int(np.clip(np.ceil((stop - low) / step), first, cells))
-    left = low + np.arange(first, last) * step
-    # each cell meets the pixels from its left edge on
-    p0 = np.floor((left - start) / pixel).astype(int)
-    reach = int(np.ceil(step / pixel)) + 1
-    pixels = p0[:, None] + np.arange(reach)
-    begin = start + pixels * pixel
-    shares = np.minimum(begin + pixel, left[:, None] + step) - np.maximum(begin, left[:, None])
-    shares = np.clip(shares / step, 0, 1)
-    keep = (pixels >= 0) & (pixels < size) & (shares > 0)
-    cell = np.broadcast_to(np.arange(last - first)[:, None], pixels.shape)
-    data = (shares[keep].astype(np.float32), (pixels[keep], cell[keep]))
-    return slice(first, last), csr_array(data, shape=(size, last - first))
 
 
 def _scale(values, counts, column: Column | None, exact: bool):
@@ -246,17 +170,11 @@ def _scale(values, counts, column: Column | None, exact: bool):
     return index, low, high, how
 
 
-def _mark(store, rows, view, counts) -> np.ndarray:
-    import pandas as pd
-
-    at = store.rank[np.asarray(rows, dtype=np.intp)]
-    at = at[at >= 0]
-    points = pd.DataFrame({"x": store.x[at], "y": store.y[at]}, copy=False)
-    height, width = counts.shape
-    drawn = _canvas(view, width, height).points(points, "x", "y").values
-    marked = np.zeros(drawn.shape, dtype=np.uint8)
-    hit = drawn > 0
-    share = np.clip(drawn[hit] / np.maximum(counts[hit], drawn[hit]), 1e-3, 1)
+def _mark(hits: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Index image (uint8) of how many of each pixel's points are selected."""
+    marked = np.zeros(hits.shape, dtype=np.uint8)
+    hit = hits > 0
+    share = np.clip(hits[hit] / np.maximum(counts[hit], hits[hit]), 1e-3, 1)
     marked[hit] = 1 + np.rint(254 * (1 + np.log10(share) / 3)).astype(np.uint8)
     return marked
 
@@ -329,6 +247,11 @@ def to_holoviews(
 
     session, bound = session or Session(latents, plane=plane), session is not None
     one_of("color", color, ("count", *latents.columns))
+    if session.store.folder is not None:
+        drawn = _stored_holoviews(session, color, width, height, dynamic)
+        if bound:
+            bind(drawn, session)
+        return drawn
     x0, x1, y0, y1 = session.home(width, height)
     x, y = session.projection().xy.T
     points, operation, aggregator = {"map_x": x, "map_y": y}, rasterize, ds.count()
@@ -350,6 +273,36 @@ def to_holoviews(
     if bound:
         bind(drawn, session)
     return drawn
+
+
+def _stored_holoviews(session, color: str, width: int, height: int, dynamic: bool):
+    """The same for points on disk, which are too many for HoloViews: it shows what `render` drew."""
+    import holoviews as hv
+    import xarray as xr
+    from datashader.colors import Sets1to3
+    from holoviews.streams import RangeXY
+    from matplotlib.colors import to_rgba_array
+
+    home, axes = session.home(width, height), session.axes
+
+    def picture(x_range=None, y_range=None):
+        view = (*(x_range or home[:2]), *(y_range or home[2:]))
+        frame = session.frame(width, height, view=view, color=color, selected=None, spread=0)
+        steps = ((low, (high - low) / size, size) for low, high, size in
+                 ((view[0], view[1], width), (view[2], view[3], height)))  # fmt: skip
+        x, y = (low + step * (np.arange(size) + 0.5) for low, step, size in steps)
+        kdims = [
+            hv.Dimension(("map_x", axes[0]), range=home[:2]),
+            hv.Dimension(("map_y", axes[1]), range=home[2:]),
+        ]
+        if frame.how == "category":
+            rgba = np.vstack([np.zeros(4), to_rgba_array(Sets1to3[: len(frame.categories)])])[frame.index]
+            return hv.RGB((x, y, *np.moveaxis(rgba, -1, 0)), kdims, [*hv.RGB.vdims, hv.RGB.alpha_dimension])
+        name, values = ("Count", frame.counts) if color == "count" else (color, frame.values)
+        data = xr.Dataset({name: (("map_y", "map_x"), values)}, {"map_x": x, "map_y": y})
+        return hv.Image(data, kdims, hv.Dimension((name, frame.label)) if color != "count" else name)
+
+    return hv.DynamicMap(picture, streams=[RangeXY()]) if dynamic else picture()
 
 
 def bind(element, session) -> tuple:

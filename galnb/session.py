@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from . import record
 from .errors import BadInput, one_of
 from .latents import Latents
+from .planes import plane_and_store
+from .record import State
 from .reduce import KINDS, Plane
+from .selection import NOTHING, Ids, Selection, ids_of
 from .store import Store, with_unit
 
 MODES = ("replace", "add", "subtract")
-UNDO_DEPTH = 200
+SELECT = ("select_polygon", "select_ids", "select_rows")
+COMMANDS = (*SELECT, "clear", "pick", "pick_id", "color_by", "use_plane")
+UNDO_DEPTH, UNDO_BYTES = 200, 1 << 28
 PADDING = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All that undo takes back; arrays in it are never written to."""
-
-    plane: str | tuple[str, str]
-    rows: np.ndarray
-    polygon: np.ndarray | None = None
-    color: str = "count"
-    picked: int | None = None
-    spot: tuple[float, float] | None = None
-
-    def changed(self, other: State) -> set[str]:
-        """Names of the fields that differ, as `on_change` tells them."""
-        names = {"plane": "plane", "rows": "selection", "polygon": "polygon"}
-        names |= {"color": "color", "picked": "picked", "spot": "spot"}
-        mine = vars(self)
-        return {name for field, name in names.items() if not _same(mine[field], getattr(other, field))}
 
 
 class Session:
@@ -45,7 +30,7 @@ class Session:
 
     Parameters
     ----------
-    latents : Latents
+    latents : Latents or Catalogue
     plane : "pca", "umap" or a pair of column names, optional
         What the map's axes are; PCA where not given.
     seed : int
@@ -53,7 +38,7 @@ class Session:
 
     Attributes
     ----------
-    latents : Latents
+    latents : Latents or Catalogue
     lock : threading.RLock
         Guards everything here; hold it to read several attributes of one moment.
 
@@ -69,14 +54,14 @@ class Session:
 
     def __init__(self, latents: Latents, *, plane=None, seed: int = 0):
         self.latents, self.seed, self.lock = latents, seed, threading.RLock()
-        self._making = threading.RLock()
+        self._making, self._coloring = threading.RLock(), threading.RLock()
         self._planes: dict[object, tuple[Plane, Store]] = {}
         self._views: dict[object, tuple[float, float, float, float]] = {}
         self._past: list[State] = []
         self._future: list[tuple[State, dict]] = []
         self._log: list[dict] = []
         self._callbacks: list[Callable[[set[str]], None]] = []
-        self._state = State(self._plane_key(plane or "pca"), np.zeros(0, dtype=np.intp))
+        self._state, self._ids = State(self._plane_key(plane or "pca")), (NOTHING, ())
         self._start = self._state.plane
         self._open(self._state.plane)
 
@@ -103,14 +88,27 @@ class Session:
         return self._state.color
 
     @property
-    def selected_rows(self) -> np.ndarray:
-        """Rows (k,) of the selected galaxies; do not write to it."""
-        return self._state.rows
+    def chosen(self) -> Selection:
+        """The selected galaxies, however many: their number, their rows or a page of these."""
+        return self._state.selection
 
     @property
-    def selection(self) -> tuple:
-        """Ids of the selected galaxies."""
-        return tuple(self.latents.id[self._state.rows].tolist())
+    def n_selected(self) -> int:
+        """How many galaxies are selected."""
+        return len(self._state.selection)
+
+    @property
+    def selected_rows(self) -> np.ndarray:
+        """Rows (k,) of all selected galaxies; do not write to it."""
+        return self._state.selection.rows
+
+    @property
+    def selection(self) -> tuple | Ids:
+        """Ids of the selected galaxies; beyond 100,000 a sequence that reads them when they are asked for."""
+        with self.lock:
+            if self._ids[0] is not self._state.selection:
+                self._ids = self._state.selection, ids_of(self.latents, self._state.selection)
+            return self._ids[1]
 
     @property
     def polygon(self) -> np.ndarray | None:
@@ -152,7 +150,7 @@ class Session:
 
     def selected(self) -> Latents:
         """The selected galaxies."""
-        return self.latents[self._state.rows]
+        return self.latents[self.selected_rows]
 
     def home(self, width: int = 1, height: int = 1) -> tuple[float, float, float, float]:
         """The view of all points with a margin of 5 %; equal scales on width x height for PCA and UMAP."""
@@ -166,10 +164,16 @@ class Session:
 
     def colored(self, color: str) -> Store:
         """The plane's points with one of the catalogue's columns in store order."""
-        with self.lock:
-            if color in self.latents.columns and color not in self.store.columns:
-                self.store.add(color, self.latents.table[color])
-            return self.store
+        store = self.store
+        if color in self.latents.columns and color not in store.columns:
+            with self._coloring:  # not `lock`: a column of millions takes a while
+                if color not in store.columns:
+                    column = self.latents.table[color]
+                    pieces = lambda row: self.latents.chunks(color, start=row)
+                    if store.folder is None:
+                        pieces = column if isinstance(column, np.ndarray) else np.ma.concatenate([*pieces(0)])
+                    store.add(color, pieces, label=with_unit(color, column))
+        return store
 
     def frame(self, width: int, height: int, *, view=None, **options):
         """The map as a `render.Frame` of width x height px; options as `render.render`."""
@@ -177,11 +181,9 @@ class Session:
 
         with self.lock:
             color = options.pop("color", self.color)
-            store = self.colored(color)
-            rows = self._state.rows if len(self._state.rows) else None
-            return render(
-                store, view or self.view, width, height, **{"color": color, "selected": rows, **options}
-            )
+            store, chosen = self.colored(color), self.chosen if self.n_selected else None
+            options = {"color": color, "selected": chosen, **options}
+            return render(store, view or self.view, width, height, **options)
 
     # commands
 
@@ -199,9 +201,9 @@ class Session:
         one_of("mode", mode, MODES)
         polygon = np.array(polygon, dtype=np.float64)
         with self.lock:
-            rows = _combine(self._state.rows, self.store.lasso(polygon), mode)
+            found = self._with(Selection.inside(self.store, polygon), mode)
             command = {"do": "select_polygon", "polygon": polygon.tolist(), "mode": mode}
-            changed = self._commit(command, rows=rows, polygon=polygon)
+            changed = self._commit(command, selection=found, polygon=polygon)
         self._tell(changed)
 
     def select_box(self, x0: float, x1: float, y0: float, y1: float, mode: str = "replace") -> None:
@@ -210,19 +212,31 @@ class Session:
 
     def select_ids(self, ids, mode: str = "replace") -> None:
         """Select by object id, in the order given; an unknown id raises KeyError."""
+        if isinstance(ids, Ids):
+            self.select_rows(ids.rows_in(self.latents), mode)
+            return
         one_of("mode", mode, MODES)
         with self.lock:
             ids = np.asarray(ids, dtype=self.latents.id.dtype if len(ids) == 0 else None)
-            rows = _combine(self._state.rows, self.latents.rows_of(ids), mode)
+            found = self._with(Selection.of(self.latents.rows_of(ids)), mode)
             command = {"do": "select_ids", "ids": ids.tolist(), "mode": mode}
-            changed = self._commit(command, rows=rows, polygon=None)
+            changed = self._commit(command, selection=found, polygon=None)
+        self._tell(changed)
+
+    def select_rows(self, rows, mode: str = "replace") -> None:
+        """Select by row: an array (k,) in the order given, or a Selection of this catalogue."""
+        one_of("mode", mode, MODES)
+        rows = rows if isinstance(rows, Selection) else Selection.of(rows)
+        with self.lock:
+            command = {"do": "select_rows", "rows": rows, "mode": mode}
+            changed = self._commit(command, selection=self._with(rows, mode), polygon=None)
         self._tell(changed)
 
     def clear(self) -> None:
         """Select nothing, pick nothing."""
         with self.lock:
             fields = {"polygon": None, "picked": None, "spot": None}
-            changed = self._commit({"do": "clear"}, rows=np.zeros(0, dtype=np.intp), **fields)
+            changed = self._commit({"do": "clear"}, selection=NOTHING, **fields)
         self._tell(changed)
 
     def pick(self, x: float, y: float, rx: float, ry: float):
@@ -252,6 +266,7 @@ class Session:
     def color_by(self, name: str) -> None:
         """Color the map by "count" or a column."""
         one_of("color", name, ("count", *self.latents.columns))
+        self.colored(name)
         with self.lock:
             changed = self._commit({"do": "color_by", "name": name}, color=name)
         self._tell(changed)
@@ -304,36 +319,25 @@ class Session:
                 "log": self._log, "undone": [command for _, command in self._future],
                 "views": [[key, view] for key, view in self._views.items()],
             }  # fmt: skip
-        path = Path(path)
-        unfinished = path.with_name(path.name + ".tmp")
-        unfinished.write_text(json.dumps(document, indent=1))
-        os.replace(unfinished, path)
-        return path
+            return record.save(path, document, len(self.latents))
 
     @classmethod
     def load(cls, path: str | Path, latents: Latents) -> Session:
         """The session that `save` wrote, its commands done again; BadInput if it has other latents."""
-        try:
-            document = json.loads(Path(path).read_text())
-            if document["galnb"] != "session":
-                raise KeyError("galnb")
-            log, undone, views = document["log"], document["undone"], document["views"]
-            known, start, seed = document["latents"], document["plane"], document["seed"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(path, f"not readable ({error!r}), wanted a file from Session.save") from error
+        document = record.load(path)
+        log, undone, known = document["log"], document["undone"], document["latents"]
         if known != latents.hash():
             raise BadInput(path, "made with other latents; load those, or start a new session")
-        commands = ("select_polygon", "select_ids", "clear", "pick", "pick_id", "color_by", "use_plane")
         try:
-            session = cls(latents, plane=start, seed=seed)
+            session = cls(latents, plane=document["plane"], seed=document["seed"])
             for command in [*log, *reversed(undone)]:
-                one_of("command", command["do"], commands)
+                one_of("command", command["do"], COMMANDS)
                 getattr(session, command["do"])(**{k: v for k, v in command.items() if k != "do"})
             for _ in undone:
                 session.undo()
             from .render import check_view
 
-            for key, view in views:
+            for key, view in document["views"]:
                 session._views[session._plane_key(key)] = check_view(view)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"a command cannot be done again ({error}), wanted a file from Session.save"
@@ -358,14 +362,11 @@ class Session:
             return self._planes[key]
         with self._making:  # not `lock`: UMAP takes a while, and frames are wanted meanwhile
             if key not in self._planes:
-                if isinstance(key, str):
-                    plane = Plane(self.latents.z, key, seed=self.seed)
-                else:
-                    xy = np.stack([np.asarray(self.latents[name], dtype=np.float32) for name in key], 1)
-                    axes = [with_unit(name, self.latents.table[name]) for name in key]
-                    plane = Plane(self.latents.z, xy=xy, axes=axes)
-                self._planes[key] = plane, Store.build(*plane.xy.T)
+                self._planes[key] = plane_and_store(self.latents, key, self.seed)
             return self._planes[key]
+
+    def _with(self, found: Selection, mode: str) -> Selection:
+        return self._state.selection.combined(found, mode, len(self.latents))
 
     def _commit(self, command: dict, **fields) -> set[str]:
         state = replace(self._state, **fields)
@@ -375,6 +376,8 @@ class Session:
         self._log.append(command)
         self._future.clear()
         del self._past[:-UNDO_DEPTH]
+        while sum({past.selection: past.selection.nbytes for past in self._past}.values()) > UNDO_BYTES:
+            del self._past[0]
         return self._become(state)
 
     def _become(self, state: State) -> set[str]:
@@ -385,16 +388,3 @@ class Session:
     def _tell(self, changed: set[str]) -> None:
         for callback in list(self._callbacks) if changed else ():
             callback(set(changed))
-
-
-def _same(a, b) -> bool:
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) else type(a) is type(b) and a == b
-
-
-def _combine(old: np.ndarray, new: np.ndarray, mode: str) -> np.ndarray:
-    """Rows without repeats; old ones keep their order, new ones follow in theirs."""
-    if mode == "subtract":
-        return old[~np.isin(old, new)]
-    rows = new if mode == "replace" else np.concatenate([old, new])
-    first = np.unique(rows, return_index=True)[1]
-    return rows[np.sort(first)]

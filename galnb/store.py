@@ -1,62 +1,74 @@
-"""`Store`: points sorted into cells, so that a view, a lasso or a click touches only what it needs.
+"""`Store`: points sorted along a curve, so that a view, a lasso or a click touches only what it needs.
 
-Points are ordered along a Morton (Z-order) curve over 2^bits x 2^bits cells; cell c holds the sorted
-positions `offsets[c]:offsets[c + 1]`. A pyramid of counts (and of sums of a column) answers views of more
-points than can be drawn.
+In memory (`Store.build`), or in a folder for any number of points (`Store.stream`): the same answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-import numba
 import numpy as np
 
-from .errors import one_of
+from .cells import FEW, codes_of, grow, node_type, sort_codes
+from .errors import BadInput, one_of
+from .lasso import Polygon
+from .spans import Spans
+from .stored import Stored, at, find, take
+from .tree import LEAF, Tree, amounts, blocks_of, counted_of, leaf_size, leaves_of
 
-COARSEST, FINEST, FINEST_CATEGORIES = 16, 4096, 1024
 MOST_CATEGORIES = 20
-_jit = numba.njit(cache=True, nogil=True)
+PIECE = 1 << 20  # points that are read at once where all of something is
+VERSION = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Column:
-    """One column in store order: numbers, or codes into `categories`."""
+    """One column in store order: numbers, or codes into `categories`.
 
-    values: np.ndarray
+    `totals` holds, a counted cell each, sum and number of finite values (m, 2), or the commonest code (m,).
+    """
+
+    values: np.ndarray | Stored
     categories: tuple[str, ...] | None
     label: str
+    totals: np.ndarray | Stored | None = None
 
 
 class Store:
-    """Points of a plane, sorted for looking at them; made by `Store.build`.
+    """Points of a plane, sorted for looking at them; made by `Store.build` or `Store.stream`.
 
     Attributes
     ----------
-    n, n_dropped : int
-        Points kept; points left out because x or y is NaN or infinite.
-    x, y : ndarray (n,) float32
-        Coordinates in cell order.
-    order : ndarray (n,)
+    n, n_rows, n_dropped : int
+        Points kept; rows that came; rows left out because x or y is NaN or infinite.
+    x, y : ndarray or Stored (n,) float32
+        Coordinates along the curve.
+    order : ndarray or Stored (n,)
         Original row of each sorted position.
-    offsets : ndarray (cells + 1,)
-        First sorted position of each cell.
+    rank : ndarray (n_rows,) or None
+        Sorted position of each row, -1 where it was left out; None on disk.
     bounds : tuple (x0, x1, y0, y1)
-        What the cells cover; (0, 1, 0, 1) when there are no points.
+        What the points span; (0, 1, 0, 1) when there are none.
+    tree : Tree
     columns : dict of Column
         Added by `build` or `add`.
+    folder : Path or None
+        Where it is, on disk.
     """
 
-    def __init__(self, x, y, order, offsets, bounds, rank, n_dropped: int = 0):
-        self.x, self.y, self.order, self.offsets, self.bounds = (x, y, order, offsets, bounds)
-        self.rank, self.n_dropped, self.n = rank, n_dropped, len(x)
+    def __init__(self, x, y, order, tree: Tree, n_rows: int, *, rank=None, xy=None, folder=None, plan=None):
+        self.x, self.y, self.order, self.tree, self.bounds = x, y, order, tree, tree.bounds
+        self.n, self.n_rows, self.n_dropped = len(x), n_rows, n_rows - len(x)
+        self.rank, self.xy, self.folder, self.plan = rank, xy, folder, plan
         self.columns: dict[str, Column] = {}
-        self._pyramids: dict[object, list[np.ndarray]] = {}
+        self.marked: tuple | None = None  # the last selection that was looked up here, and what it is here
 
     @classmethod
     def build(cls, x, y, columns: Mapping[str, object] | None = None) -> Store:
-        """Sort points into cells.
+        """Sort points that are in memory.
 
         Parameters
         ----------
@@ -78,28 +90,106 @@ class Store:
             )
         rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         px, py = (x, y) if len(rows) == len(x) else (x[rows], y[rows])
-        bounds = (0.0, 1.0, 0.0, 1.0)
-        if len(rows):
-            bounds = (*_span(px), *_span(py))
-        # about 64 points a cell: a cell's offset then costs an eighth of a byte a point
-        bits = int(np.clip(np.ceil(np.log2(max(len(rows), 1) / 64) / 2), 2, 11))
-        cells = 1 << bits
-        codes = _morton(_cell(px, *bounds[:2], cells), _cell(py, *bounds[2:], cells))
-        offsets, order = _counting_sort(codes, cells * cells)
+        bounds = bounds_of(px.min(), px.max(), py.min(), py.max()) if len(rows) else (0.0, 1.0, 0.0, 1.0)
+        codes, order = sort_codes(codes_of(px, py, *bounds))
+        levels, n = grow(codes), len(rows)
+        counted, leaves = counted_of(levels, node_type(n)), leaves_of(levels, leaf_size(n))
+        tree = Tree.of(bounds, leaves, n, counted, blocks_of(levels))
         small = np.int32 if len(x) < 2**31 else np.int64
         rank = np.full(len(x), -1, dtype=small)
         px, py, order = px[order], py[order], rows[order].astype(small)
         rank[order] = np.arange(len(order), dtype=small)
-        store = cls(px, py, order, offsets, bounds, rank, len(x) - len(rows))
+        store = cls(px, py, order, tree, len(x), rank=rank)
         for name, values in (columns or {}).items():
             store.add(name, values)
         return store
 
-    def add(self, name: str, values) -> None:
+    @classmethod
+    def stream(cls, chunks: Callable[[int], Iterable], folder: str | Path, *, n: int | None = None) -> Store:
+        """Sort points that come in pieces into a folder, in bounded memory; goes on where it was stopped.
+
+        A folder that is complete is opened; a damaged one is made again. The files are the same bytes
+        whatever the pieces were and however often it was stopped.
+
+        Parameters
+        ----------
+        chunks : callable
+            ``chunks(row)`` gives the positions from that row on, in row order, as arrays (k, 2) of float32.
+            The first call is ``chunks(0)``; after a stop, `row` is where one of its arrays began. NaN or
+            infinite positions are left out and counted.
+        folder : path
+            Name it after what the points are, such as by a hash: what is in it is trusted.
+        n : int, optional
+            Rows that should come; BadInput if others do.
+
+        Raises
+        ------
+        BadInput, CannotWrite
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> xy = np.random.default_rng(0).normal(size=(1000, 2)).astype("f4")
+        >>> store = Store.stream(lambda row: [xy[row:]], tempfile.mkdtemp())
+        >>> store.n, len(store.lasso([(-9, -9), (9, -9), (9, 9), (-9, 9)]))
+        (1000, 1000)
+        """
+        from .stream import stream
+
+        return stream(chunks, Path(folder), n)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Store:
+        """The map that `stream` made; BadInput where it is unfinished or damaged."""
+        folder = Path(folder)
+        try:
+            plan = json.loads((folder / "store.json").read_text())
+            if plan["galnb"] != "store" or plan["version"] != VERSION:
+                raise KeyError("version")
+            n, rows, sizes = plan["n"], plan["n_rows"], plan["sizes"]
+            for name, size in sizes.items():
+                if (folder / name).stat().st_size != size:
+                    raise ValueError(f"{name} has not the {size} bytes that were written")
+            place = np.dtype("<i4" if rows < 2**31 else "<i8")
+            leaves = np.fromfile(folder / "leaves", dtype=LEAF)
+            blocks = np.fromfile(folder / "blocks", dtype="<i8").reshape(-1, 4)
+            kind = node_type(n)
+            counted = Stored(folder / "cells", kind, sizes["cells"] // kind.itemsize)
+            tree = Tree.of(tuple(plan["bounds"]), leaves, n, counted, blocks)
+            kinds = {"x": "<f4", "y": "<f4", "order": place}
+            x, y, order = (Stored(folder / name, kind, n) for name, kind in kinds.items())
+            xy = Stored(folder / "xy", ("<f4", (2,)), rows)
+            store = cls(x, y, order, tree, rows, xy=xy, folder=folder, plan=plan)
+            for path in sorted(folder.glob("column-*.json")):
+                store._open_column(json.loads(path.read_text()))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            begun = (folder / "journal.jsonl").exists()
+            todo = "it is unfinished" if begun else f"not readable as a map ({error})"
+            raise BadInput(folder, f"{todo}; build it again in its place with Store.stream") from error
+        return store
+
+    def _open_column(self, about: dict) -> None:
+        names, file = about["categories"], self.folder / about["file"]
+        kinds = ("<f4", ("<f4", (2,))) if names is None else ("i1", "i1")
+        values = Stored(file.with_suffix(".values"), kinds[0], self.n)
+        totals = Stored(file.with_suffix(".totals"), kinds[1], len(self.tree.counted))
+        categories = None if names is None else tuple(names)
+        self.columns[about["name"]] = Column(values, categories, about["label"], totals)
+
+    def add(self, name: str, values, *, label: str | None = None) -> None:
         """Add a column (original order); strings and bools become categories, all else numbers.
 
         More than 20 different strings become the 19 commonest and "other"; masked numbers become NaN.
+        On disk, `values` may be a function as in `stream` that gives it in pieces (k,).
         """
+        if self.folder is not None:
+            from .columns import write_column
+
+            if not callable(values):
+                whole = values
+                label, values = label or with_unit(name, whole), lambda row: [whole[row:]]
+            self._open_column(write_column(self, name, values, label or name))
+            return
         masked = np.ma.asarray(values)
         if masked.shape != self.rank.shape:
             raise ValueError(
@@ -107,110 +197,144 @@ class Store:
             )
         if masked.dtype.kind in "OUSb":
             codes, categories = categorize(masked)
-            self.columns[name] = Column(codes[self.order], categories, name)
+            self.columns[name] = Column(codes[self.order], categories, label or name)
         else:
             plain = np.ma.filled(masked.astype(np.float32), np.nan)
-            self.columns[name] = Column(plain[self.order], None, with_unit(name, values))
-        self._pyramids = {
-            key: levels for key, levels in self._pyramids.items() if key is None or key[0] != name
-        }
+            self.columns[name] = Column(plain[self.order], None, label or with_unit(name, values))
 
-    @property
-    def cells(self) -> int:
-        """Cells along one side."""
-        return round((len(self.offsets) - 1) ** 0.5)
+    def column(self, name: str) -> Column:
+        """A column by name; a misspelt one is refused."""
+        one_of("color", name, ("count", *self.columns))
+        return self.columns[name]
+
+    def totals(self, column: Column) -> np.ndarray | Stored:
+        """The column's `totals`, in memory made when they are first asked for."""
+        if column.totals is None:
+            k = None if column.categories is None else len(column.categories)
+            found = amounts(self.tree.counted, 0, column.values, k)
+            column.totals = found.T.astype(np.float32) if k is None else found.argmax(axis=0).astype(np.int8)
+        return column.totals
+
+    # what is where
 
     def runs(self, view) -> np.ndarray:
-        """Stretches (k, 2) of sorted positions, first and past-the-last, of the cells that overlap `view`."""
-        x0, x1, y0, y1 = view
-        bx0, bx1, by0, by1 = self.bounds
-        if x1 < bx0 or x0 > bx1 or y1 < by0 or y0 > by1 or not self.n:
-            return np.zeros((0, 2), dtype=np.int64)
-        i0, i1 = (int(_cell(np.float64(v), bx0, bx1, self.cells)) for v in (x0, x1))
-        j0, j1 = (int(_cell(np.float64(v), by0, by1, self.cells)) for v in (y0, y1))
-        return _runs(self.offsets, self.cells, i0, i1, j0, j1)
+        """Stretches (k, 2) of sorted positions, first and past-the-last, of leaves that overlap `view`."""
+        return self.tree.runs(view)
+
+    def take(self, array, runs: np.ndarray) -> np.ndarray:
+        """The stretches `runs` of a sorted array; no copy when there is only one in memory."""
+        return take(array, runs)
 
     def positions(self, view) -> np.ndarray:
-        """Sorted positions of the points of the cells that overlap `view` (x0, x1, y0, y1): a superset."""
-        runs = self.runs(view)
-        return (
-            np.concatenate([np.arange(a, b) for a, b in runs]) if len(runs) else np.zeros(0, dtype=np.int64)
-        )
-
-    def take(self, array: np.ndarray, runs: np.ndarray) -> np.ndarray:
-        """The stretches `runs` of a sorted array; no copy when there is only one."""
-        parts = [array[a:b] for a, b in runs]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts or [array[:0]])
+        """Sorted positions of the points of the leaves that overlap `view` (x0, x1, y0, y1): a superset."""
+        return Spans(self.runs(view)).positions()
 
     def count(self, view) -> int:
-        """At most this many points are in `view`: the points of the cells that overlap it."""
-        runs = self.runs(view)
-        return int((runs[:, 1] - runs[:, 0]).sum())
+        """At most this many points are in `view`: the points of the leaves that overlap it."""
+        return len(Spans(self.runs(view)))
+
+    def within(self, polygon) -> Spans:
+        """Sorted positions of the points inside a polygon (k, 2); even-odd where it crosses itself.
+
+        Leaves that no edge comes near are taken or left whole; points of other leaves are tested one by one.
+        """
+        polygon = Polygon(polygon)
+        near, inside = polygon.cells(self.tree.codes, self.tree.levels, self.bounds)
+        starts, found = self.tree.starts, []
+        for chosen in (inside, near):
+            edges = np.flatnonzero(np.diff(np.r_[False, chosen, False]))
+            found.append(Spans(starts[edges].reshape(-1, 2)))
+        inside, near = found
+        parts = [inside.runs]
+        for start in range(0, len(near), PIECE):
+            part = near.page(start, start + PIECE)
+            hits = polygon.inside(self.take(self.x, part.runs), self.take(self.y, part.runs))
+            parts.append(Spans.of(part.positions()[hits]).runs)
+        return Spans.union(np.concatenate(parts))
 
     def lasso(self, polygon) -> np.ndarray:
-        """Original rows, ascending, of the points inside a polygon (k, 2); even-odd where it crosses itself.
-
-        Cells that no edge comes near are taken or left whole; points of other cells are tested one by one.
+        """Original rows, ascending, of the points inside a polygon; see `within` for those without end.
 
         Examples
         --------
         >>> Store.build([0.0, 1.0, 2.0], [0.0, 0.1, 2.0]).lasso([(-1, -1), (1.5, -1), (-1, 1.5)])
         array([0])
         """
-        polygon = np.ascontiguousarray(polygon, dtype=np.float64)
-        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
-            raise ValueError(
-                f"the polygon has shape {polygon.shape}, wanted finite (k, 2) with k >= 3; draw it again"
-            )
-        x, y = polygon.T
-        room = self.count((x.min(), x.max(), y.min(), y.max()))
-        inside = _lasso(self.x, self.y, self.offsets, polygon, self.cells, *self.bounds, room)
-        return np.sort(self.order[inside]).astype(np.intp)
+        return np.sort(self.take(self.order, self.within(polygon).runs)).astype(np.intp)
 
     def nearest(self, x: float, y: float, rx: float, ry: float) -> int | None:
         """Original row of the point nearest to (x, y) within radii rx, ry, or None; of equals the lowest."""
-        runs = self.runs((x - rx, x + rx, y - ry, y + ry))
-        if not len(runs) or not (rx > 0 and ry > 0):
+        if not (rx > 0 and ry > 0):
             return None
-        square = ((self.take(self.x, runs) - np.float64(x)) / rx) ** 2
-        square += ((self.take(self.y, runs) - np.float64(y)) / ry) ** 2
-        if not len(square) or not square.min() <= 1:
-            return None
-        return int(self.take(self.order, runs)[square == square.min()].min())
+        # from the smallest radius that may hold some on: a click into millions looks at thousands
+        box = lambda share: (x - share * rx, x + share * rx, y - share * ry, y + share * ry)
+        share, row = 2.0**-20, None
+        while share < 1 and self.count(box(share)) < FEW:
+            share *= 2
+        while row is None and share <= 1:
+            row = self._nearest(x, y, rx, ry, share, Spans(self.runs(box(share))))
+            share *= 2
+        return row
 
-    def pyramid(self, name: str | None = None, code: int | None = None) -> list[np.ndarray]:
-        """Grids, finest first, each half as fine as the one before, row 0 at the bottom; built once.
+    def _nearest(self, x, y, rx, ry, share: float, runs: Spans) -> int | None:
+        best, row = share * share, None
+        for start in range(0, len(runs), PIECE):
+            part = runs.page(start, start + PIECE).runs
+            square = ((self.take(self.x, part) - np.float64(x)) / rx) ** 2
+            square += ((self.take(self.y, part) - np.float64(y)) / ry) ** 2
+            if len(square) and square.min() <= best:
+                here = int(self.take(self.order, part)[square == square.min()].min())
+                row = here if row is None or square.min() < best else min(row, here)
+                best = square.min()
+        return row
 
-        Counts of points (no name); counts of a category (`name` and its `code`); sums of a column (`name`);
-        counts of its finite values (`name`, code -1).
-        """
-        key = None if name is None else (name, code)
-        if key not in self._pyramids:
-            column = None if name is None else self.columns[name]
-            finest = FINEST if column is None or column.categories is None else FINEST_CATEGORIES
-            while finest > COARSEST and finest * finest > 17 * self.n:
-                finest //= 2
-            x, y, weights = self.x, self.y, None
-            if column is not None and column.categories is None:
-                good = np.isfinite(column.values)
-                weights = np.where(good, column.values, 0) if code is None else good.astype(np.float32)
-            elif column is not None:
-                chosen = column.values == code
-                x, y = x[chosen], y[chosen]
-            if weights is None:
-                levels = [_count_grid(x, y, *self.bounds, finest)]
-            else:
-                levels = [_sum_grid(x, y, weights, *self.bounds, finest)]
-            while len(levels[-1]) > COARSEST:
-                half = len(levels[-1]) // 2
-                levels.append(levels[-1].reshape(half, 2, half, 2).sum(axis=(1, 3), dtype=levels[-1].dtype))
-            self._pyramids[key] = levels
-        return self._pyramids[key]
+    def place(self, rows) -> np.ndarray:
+        """Positions (k, 2) float32 of original rows (k,); NaN or infinite where they were left out."""
+        rows = np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        if self.xy is not None:
+            return at(self.xy, rows)
+        found = self.rank[rows]
+        xy = np.stack([self.x[found], self.y[found]], axis=1) if self.n else np.zeros((len(rows), 2), "f4")
+        xy[found < 0] = np.nan
+        return xy
 
-    def column(self, name: str) -> Column:
-        """A column by name; a misspelt one is refused."""
-        one_of("color", name, ("count", *self.columns))
-        return self.columns[name]
+    def locate(self, rows) -> np.ndarray:
+        """Sorted positions (k,) of original rows, -1 where they were left out; on disk, of some thousands."""
+        rows = np.atleast_1d(np.asarray(rows, dtype=np.int64))
+        if self.rank is not None:
+            return self.rank[rows].astype(np.int64)
+        xy = np.ascontiguousarray(self.place(rows).T)
+        good = np.flatnonzero(np.isfinite(xy).all(axis=0))
+        found = np.full(len(rows), -1, dtype=np.int64)
+        codes = codes_of(np.ascontiguousarray(xy[0, good]), np.ascontiguousarray(xy[1, good]), *self.bounds)
+        leaf = np.searchsorted(self.tree.codes, codes, side="right") - 1
+        order = np.argsort(leaf, kind="stable")
+        good, starts = good[order], self.tree.starts
+        runs = np.stack([starts[leaf[order]], starts[leaf[order] + 1]], axis=1)
+        for part in np.array_split(np.arange(len(runs)), 1 + np.diff(runs).sum() // PIECE):
+            found[good[part]] = find(self.order, runs[part], rows[good[part]])
+        return found
+
+    def sample(self, view, k: int, *, seed: int = 0) -> np.ndarray:
+        """At most `k` original rows, ascending, of points in `view`, drawn evenly; the same each time."""
+        x0, x1, y0, y1 = view
+        runs = Spans(self.runs(view))
+        # leaves overlap the view's edge, so draw more than are wanted and keep those inside
+        few, generator = len(runs) <= 8 * k, np.random.default_rng(seed)
+        drawn = np.arange(len(runs)) if few else generator.choice(len(runs), 8 * k, replace=False)
+        found = runs.pick(drawn)
+        x, y = at(self.x, found), at(self.y, found)
+        found = found[(x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)]
+        if few:
+            found = generator.permutation(found)
+        return np.sort(at(self.order, found[:k])).astype(np.intp)
+
+
+def bounds_of(x0, x1, y0, y1) -> tuple[float, float, float, float]:
+    """Bounds with an area, of the least and largest coordinates."""
+    spans = [(float(low), float(high)) for low, high in ((x0, x1), (y0, y1))]
+    wide, high = ((a, b) if b > a else (a - 0.5, b + 0.5) for a, b in spans)
+    return *wide, *high
 
 
 def with_unit(name: str, column) -> str:
@@ -225,147 +349,22 @@ def categorize(values) -> tuple[np.ndarray, tuple[str, ...]]:
     >>> categorize(np.array(["spiral", "merger", "spiral"]))
     (array([1, 0, 1], dtype=int8), ('merger', 'spiral'))
     """
-    text = np.ma.filled(np.ma.asarray(values).astype(str).astype(object), "missing").astype(str)
-    names, codes, counts = np.unique(text, return_inverse=True, return_counts=True)
+    names, codes, counts = np.unique(as_text(values), return_inverse=True, return_counts=True)
+    names, renumber = commonest(names, counts)
+    return renumber[codes].astype(np.int8), names
+
+
+def as_text(values) -> np.ndarray:
+    """Strings (n,) of strings, bools or objects; "missing" where masked."""
+    return np.ma.filled(np.ma.asarray(values).astype(str).astype(object), "missing").astype(str)
+
+
+def commonest(names, counts) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names to tell apart, of sorted ones with their counts, and the code of each that was given."""
+    names, renumber = [str(name) for name in names], np.arange(len(names))
     if len(names) > MOST_CATEGORIES:
-        kept = np.sort(np.argsort(-counts, kind="stable")[: MOST_CATEGORIES - 1])
-        renumber = np.full(len(names), len(kept))
+        kept = np.sort(np.argsort(-np.asarray(counts), kind="stable")[: MOST_CATEGORIES - 1])
+        renumber[:] = len(kept)
         renumber[kept] = np.arange(len(kept))
-        names, codes = [*names[kept], "other"], renumber[codes]
-    return codes.astype(np.int8), tuple(str(name) for name in names) or ("missing",)
-
-
-def _span(values) -> tuple[float, float]:
-    low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-@numba.vectorize(cache=True)
-def _cell(value, low, high, cells):
-    """Cell number along one axis. It grows with `value`, so a view's end cells bound those of its points."""
-    cell = np.floor((value - low) * (cells / (high - low)))
-    return np.int32(min(max(cell, 0), cells - 1))
-
-
-@numba.vectorize(cache=True)
-def _morton(i, j):
-    code = 0
-    for bit in range(12):
-        code |= ((i >> bit) & 1) << (2 * bit) | ((j >> bit) & 1) << (2 * bit + 1)
-    return np.uint32(code)
-
-
-@_jit
-def _counting_sort(codes, n_codes):
-    offsets = np.zeros(n_codes + 1, dtype=np.int64)
-    for code in codes:
-        offsets[code + 1] += 1
-    offsets = np.cumsum(offsets)
-    at, order = offsets.copy(), np.empty(len(codes), dtype=np.int64)
-    for row, code in enumerate(codes):
-        order[at[code]] = row
-        at[code] += 1
-    return offsets, order
-
-
-@_jit
-def _runs(offsets, cells, i0, i1, j0, j1):
-    """Walk the quadtree in Morton order; whole squares at once, neighbours merged."""
-    runs = np.empty((4 * (i1 - i0 + j1 - j0 + 6), 2), dtype=np.int64)
-    stack = np.empty((64, 3), dtype=np.int64)  # (i, j, size) of a square
-    stack[0, 0], stack[0, 1], stack[0, 2] = 0, 0, cells
-    depth, k = 1, 0
-    code = 0
-    while depth:
-        depth -= 1
-        i, j, size = stack[depth]
-        if i > i1 or j > j1 or i + size <= i0 or j + size <= j0:
-            code += size * size
-        elif i >= i0 and j >= j0 and i + size - 1 <= i1 and j + size - 1 <= j1:
-            start, stop = offsets[code], offsets[code + size * size]
-            code += size * size
-            if k and runs[k - 1, 1] == start:
-                runs[k - 1, 1] = stop
-            elif stop > start:
-                runs[k, 0], runs[k, 1] = start, stop
-                k += 1
-        else:
-            half = size // 2
-            for corner in range(3, -1, -1):
-                stack[depth, 0] = i + half * (corner & 1)
-                stack[depth, 1] = j + half * (corner >> 1)
-                stack[depth, 2] = half
-                depth += 1
-    return runs[:k]
-
-
-@_jit
-def _within(x, y, edges):
-    """Ray cast, even-odd, over edges (k, 4)."""
-    inside = False
-    for k in range(len(edges)):
-        xa, ya, xb, yb = edges[k]
-        if (ya > y) != (yb > y) and x < (xb - xa) * (y - ya) / (yb - ya) + xa:
-            inside = not inside
-    return inside
-
-
-@_jit
-def _lasso(x, y, offsets, polygon, cells, x0, x1, y0, y1, room):
-    """Sorted positions inside, a row of cells at a time, with only the edges that come near the row."""
-    found = np.empty(room, dtype=np.int64)
-    k = 0
-    edges, near = np.empty((len(polygon), 4)), np.empty(cells, dtype=np.bool_)
-    wide, high = (x1 - x0) / cells, (y1 - y0) / cells
-    for j in range(cells):
-        # one row more below and above: rounding may put a point's cell off by one
-        bottom, top = y0 + (j - 1) * high, y0 + (j + 2) * high
-        near[:] = False
-        m = 0
-        for corner in range(len(polygon)):
-            xa, ya = polygon[corner - 1]
-            xb, yb = polygon[corner]
-            if min(ya, yb) > top or max(ya, yb) < bottom:
-                continue
-            edges[m, 0], edges[m, 1], edges[m, 2], edges[m, 3] = xa, ya, xb, yb
-            m += 1
-            left, right = min(xa, xb), max(xa, xb)
-            if abs(yb - ya) > 1e-6 * high:
-                slope = (xb - xa) / (yb - ya)
-                first, last = xa + (bottom - ya) * slope, xa + (top - ya) * slope
-                left, right = max(left, min(first, last)), min(right, max(first, last))
-            i0 = int(min(max((left - x0) / wide - 1, 0.0), cells))
-            i1 = int(max(min((right - x0) / wide + 1, cells - 1.0), -1.0))
-            near[i0 : i1 + 1] = True
-        if not m:
-            continue
-        fresh, inside = True, False
-        for i in range(cells):
-            code = _morton(i, j)
-            if near[i]:
-                fresh = True
-            elif fresh:  # one ray cast serves a stretch of cells that no edge crosses
-                inside = _within(x0 + (i + 0.5) * wide, y0 + (j + 0.5) * high, edges[:m])
-                fresh = False
-            if near[i] or inside:
-                for at in range(offsets[code], offsets[code + 1]):
-                    if not near[i] or _within(x[at], y[at], edges[:m]):
-                        found[k] = at
-                        k += 1
-    return found[:k]
-
-
-@_jit
-def _count_grid(x, y, x0, x1, y0, y1, cells):
-    grid = np.zeros((cells, cells), dtype=np.uint32)
-    for k in range(len(x)):
-        grid[_cell(y[k], y0, y1, cells), _cell(x[k], x0, x1, cells)] += 1
-    return grid
-
-
-@_jit
-def _sum_grid(x, y, weights, x0, x1, y0, y1, cells):
-    grid = np.zeros((cells, cells), dtype=np.float32)
-    for k in range(len(x)):
-        grid[_cell(y[k], y0, y1, cells), _cell(x[k], x0, x1, cells)] += weights[k]
-    return grid
+        names = [*(names[k] for k in kept), "other"]
+    return tuple(names) or ("missing",), renumber

@@ -7,6 +7,7 @@ from holoviews.operation.datashader import rasterize
 
 import galnb.render as module
 from galnb.latents import Latents
+from galnb.reduce import Plane
 from galnb.render import bind, render
 from galnb.session import Session
 from galnb.store import Store
@@ -174,3 +175,35 @@ def test_taps_lassos_boxes_and_zooms_reach_the_session(latents):
     assert 0 < len(session.selection) < inside.sum()
     zoom.event(x_range=(0, 1), y_range=(2, 3))
     assert session.view == (0, 1, 2, 3)
+
+
+@pytest.fixture
+def stored(latents, monkeypatch, tmp_path):
+    def on_disk(latents, key, seed):
+        plane = Plane(latents.z, key, seed=seed)
+        return plane, Store.stream(lambda row: [plane.xy[row:]], tmp_path / "map")
+
+    monkeypatch.setattr("galnb.session.plane_and_store", on_disk)
+    return Session(latents)
+
+
+@pytest.mark.parametrize("color, name", [("count", "Count"), ("flux", "flux"), ("kind", None)])
+def test_the_holoviews_face_of_points_on_disk_is_that_of_the_memory(latents, stored, color, name):
+    options = {"color": color, "width": 80, "height": 60}
+    still, moving = (latents.to_holoviews(session=stored, dynamic=d, **options) for d in (False, True))
+    memory = latents.to_holoviews(dynamic=False, **options)
+    assert type(still) is type(memory) and still.kdims == memory.kdims
+    if name:
+        for drawn in (still, moving[()]):
+            own, other = drawn.data[name].values, memory.data[name].values
+            np.testing.assert_allclose(own, other, rtol=0 if color == "count" else 1e-5)
+    else:
+        filled = still.dimension_values("A", flat=False) > 0
+        assert np.array_equal(filled, memory.dimension_values("A", flat=False) > 0)
+    zoom = next(s for s in moving.streams if isinstance(s, hv.streams.RangeXY))
+    zoom.event(x_range=(0, 1), y_range=(0, 2))
+    frame = stored.frame(80, 60, view=(0, 1, 0, 2), color=color)
+    if name:
+        wanted = frame.counts if color == "count" else frame.values
+        np.testing.assert_allclose(moving[()].data[name].values, wanted)
+    hv.save(still, stored.store.folder / "map.png", backend="matplotlib")

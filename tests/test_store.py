@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
+from galnb.spans import Spans
 from galnb.store import Store, categorize
 
 rng = np.random.default_rng(2)
@@ -68,17 +69,32 @@ def test_nearest_is_brute_force(x, y, rx, ry):
     assert STORE.nearest(x, y, rx, ry) == want
 
 
-def test_every_level_of_the_pyramid_holds_every_point():
+def test_cells_of_every_depth_hold_every_point():
     store = Store.build(*XY.T, {"v": XY[:, 0], "c": np.where(XY[:, 0] > 2, "far", "near")})
-    assert all(level.sum() == len(XY) for level in store.pyramid())
-    assert [len(level) for level in store.pyramid()][-1] == 16
-    assert store.pyramid("c", 0)[-1].sum() == (XY[:, 0] > 2).sum()
-    np.testing.assert_allclose(store.pyramid("v")[0].sum(dtype=float), XY[:, 0].sum(dtype=float), rtol=1e-4)
+    counted = store.tree.counted
+    for last in (0, 3, 8, 28):
+        where, levels = store.tree.cells(store.runs(store.bounds), last)
+        cells, level = store.take(counted, where), np.repeat(levels, where[:, 1] - where[:, 0])
+        shown = (level == last) | (cells["count"] <= 32)
+        parts = np.stack([cells["start"], cells["start"] + cells["count"]], axis=1)[shown].astype(int)
+        assert Spans.union(parts).runs.tolist() == [[0, store.n]] and cells["count"][shown].sum() == store.n
+    sums, finite = store.totals(store.columns["v"]).T
+    starts, ends = counted["start"].astype(int), (counted["start"] + counted["count"]).astype(int)
+    running = np.r_[0, np.cumsum(store.columns["v"].values, dtype=float)]
+    np.testing.assert_allclose(sums, running[ends] - running[starts], rtol=1e-4, atol=1e-3)
+    assert np.array_equal(finite, counted["count"])
+    kinds, codes = store.totals(store.columns["c"]), store.columns["c"].values
+    for k in rng.integers(0, len(counted), 200):
+        number = np.bincount(codes[starts[k] : ends[k]], minlength=2)
+        assert number[kinds[k]] == number.max()
 
 
-def test_a_large_store_has_the_finest_pyramid():
-    x = np.linspace(0, 1, 1_000_000, dtype="f4")
-    assert len(Store.build(x, x).pyramid()[0]) == 4096
+def test_leaves_are_small_whatever_the_outliers():
+    far = np.concatenate([XY, [(1e6, -1e6)]]).astype("f4")
+    store = Store.build(*far.T)
+    assert np.diff(store.tree.starts).max() <= 64 and store.count((-0.05, 0.05, -0.05, 0.05)) < 2_000
+    corners = star(40, 1.5, 0, 0)
+    assert np.array_equal(store.lasso(corners), np.flatnonzero(Path(corners).contains_points(far)))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -86,7 +102,8 @@ def test_tiny_stores_answer(n):
     store = Store.build(np.zeros(n), np.zeros(n))
     assert len(store.lasso([(-1, -1), (1, -1), (0, 2)])) == n
     assert store.nearest(0, 0, 1, 1) == (0 if n else None)
-    assert store.pyramid()[0].sum() == n
+    assert store.tree.counted["count"][:1].sum() == n
+    assert store.place(np.arange(n)).shape == (n, 2) and len(store.sample((-1, 1, -1, 1), 5)) == n
 
 
 def test_columns_know_their_kind_and_unit():

@@ -4,6 +4,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
+import traitlets
 from astropy.table import Column, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,14 @@ from galnb.errors import BadInput, CannotDo
 from galnb.images import Images
 from galnb.latents import Latents
 from galnb.models.pca import PCA
+from galnb.reduce import Plane
+from galnb.selection import Ids, Selection
+from galnb.store import Store
 from galnb.widgets.decoder import Decoder
 from galnb.widgets.explorer import Explorer, explore
 from galnb.widgets.gallery import Gallery, sample_view
 from galnb.widgets.latent_map import MESSAGE, LatentMap, apart
+from tests.locked import Catalogue
 
 N = 400
 rng = np.random.default_rng(5)
@@ -198,9 +203,9 @@ def test_a_view_of_another_plane_is_not_taken_for_one_of_this():
 def test_frames_come_while_a_plane_is_being_made(monkeypatch):
     import threading
 
-    from galnb import session as session_file
+    from galnb import planes
 
-    going, gate, plane = threading.Event(), threading.Event(), session_file.Plane
+    going, gate, plane = threading.Event(), threading.Event(), planes.Plane
 
     def slow(*arguments, **options):
         going.set()
@@ -209,7 +214,7 @@ def test_frames_come_while_a_plane_is_being_made(monkeypatch):
 
     here = LatentMap(LATENTS, plane=("redshift", "flux"))
     tab = Tab(here)
-    monkeypatch.setattr(session_file, "Plane", slow)
+    monkeypatch.setattr(planes, "Plane", slow)
     here._handle_custom_msg({"t": "plane", "name": "pca"}, [])
     assert going.wait(20)
     here._handle_custom_msg(VIEW, [])
@@ -326,3 +331,68 @@ def test_a_frame_too_large_for_one_message_is_sent_with_fewer_pixels():
     assert 400 < frame["w"] < 2400 and len(zlib.decompress(buffers[0])) == frame["w"] * frame["h"]
     [(frame, _)] = tab.hear("frame", **VIEW | {"seq": 2, "w": 600, "h": 450})
     assert (frame["w"], frame["h"]) == (600, 450)
+
+
+@pytest.fixture
+def stored(monkeypatch, tmp_path):
+    """An explorer of a catalogue on disk, of which nothing is ever there whole."""
+
+    def on_disk(latents, key, seed):
+        plane = Plane(latents.z, xy=latents.z[:, :2], axes=("one", "two"))
+        return plane, Store.stream(lambda row: [plane.xy[row:]], tmp_path / "map", n=len(latents))
+
+    monkeypatch.setattr("galnb.session.plane_and_store", on_disk)
+    for name, limit in (("SMALL", 300), ("TUPLE", 200), ("LOCATED", 100)):
+        monkeypatch.setattr(f"galnb.selection.{name}", limit)
+    catalogue = Catalogue()
+    ids = np.arange(500, 2000)
+    images = Images(rng.random((len(ids), 1, 8, 8)), id=ids)
+    return explore(catalogue, images)
+
+
+def test_a_catalogue_on_disk_is_explored_without_ever_being_read_whole(stored):
+    tab, wall, pane = Tab(stored.map), Tab(stored.gallery), Tab(stored.decoder)
+    session = stored.session
+    for color in ("v", "kind", "count"):
+        news = [message for message, _ in tab.say(t="color", name=color)]
+        assert (news[0]["t"], news[-1]["color"]) == ("state" if color == "count" else "busy", color)
+        [(frame, _)] = tab.hear("frame", **VIEW | {"seq": len(tab.heard), "view": [-4, 4, -4, 4]})
+        assert frame["color"] == color and frame["n_visible"] == 20_000
+    [(page, pictures)] = wall.hear("page", t="hello")
+    assert len(page["items"]) == 25 and not page["selected"]
+    tab.say(t="box", box=[-1, 1, -1, 1], mode="replace")
+    [(frame, layers)] = tab.hear("frame", **VIEW | {"seq": len(tab.heard), "view": [-4, 4, -4, 4]})
+    assert frame["n_selected"] == session.n_selected > 5000 and len(layers) == 2
+    assert type(stored.selection) is Ids and stored.selection is stored.map.selection is session.selection
+    [(page, _)] = wall.hear("page", t="page", start=2500)
+    assert page["total"] == session.n_selected
+    assert [item["name"] for item in page["items"]] == [str(k) for k in stored.selection[2500:2525]]
+    assert "kind" in page["items"][0]["about"]
+    [(some, sheet)] = tab.hear("pictures", t="pictures", view=[0, 0.2, 0, 0.2], w=600, h=400, seq=1)
+    assert some["items"] and sheet[:1] and all(selected for *_, selected in some["items"])
+    shown = session.latents.id[np.array([row for *_, row, _ in some["items"]])]
+    assert shown.max() < 2000
+    tab.say(t="pick", row=12)
+    assert session.picked == 1012 and tab.widget.state()["where"] == session.store.place([12])[0].tolist()
+    assert "1012" in pane.hear("pictures", t="hello")[0][0]["title"]
+    tab.say(t="click", x=50, y=50, rx=0.1, ry=0.1)
+    assert pane.hear("pictures", t="hello")[0][0]["title"] == "Empty space"
+    assert "of them selected" in stored._repr_mimebundle_()[0]["text/plain"]
+    assert tab.widget.problem == wall.widget.problem == pane.widget.problem == ""
+    assert session.latents.id.read < 2000
+
+
+def test_panels_of_many_selected_galaxies_are_linked_without_listing_them(stored):
+    other = LatentMap(Catalogue())
+    link = traitlets.link((stored, "selection"), (other, "selection"))
+    for panel, half in ((stored, 1), (other, 0.5), (stored, 0.02)):
+        panel.session.select_box(-half, half, -half, half)
+        assert stored.session.n_selected == other.session.n_selected == len(other.selection) > 0
+        assert stored.selection == other.selection
+    stored.session.undo()
+    assert stored.session.n_selected == other.session.n_selected > 2000
+    assert stored.session.latents.id.read + other.session.latents.id.read < 1000
+    link.unlink()
+    with pytest.raises(KeyError):
+        other.selection = Ids(Catalogue(first=0), Selection.of(np.arange(300)))
+    assert other.session.n_selected > 2000

@@ -16,7 +16,7 @@ import numpy as np
 import traitlets
 
 from ..errors import one_of
-from ..latents import Latents
+from ..selection import Ids, ids_of
 from ..session import Session
 from ..stamps import Stamps
 
@@ -98,10 +98,10 @@ class Worker:
 
 
 def as_session(latents, plane, seed: int = 0) -> Session:
-    """A Session of Latents; a Session as it is."""
+    """A Session of Latents or a Catalogue; a Session as it is."""
     if isinstance(latents, Session):
         return latents
-    if not isinstance(latents, Latents):
+    if not all(hasattr(latents, name) for name in ("id", "z", "table", "rows_of")):
         raise TypeError(
             f"latents is a {type(latents).__name__}, wanted Latents or a Session; make them with galnb.encode"
         )
@@ -112,7 +112,43 @@ def as_stamps(images, session: Session) -> Stamps | None:
     """The pictures of a session's galaxies; Stamps, and None, as they are."""
     if images is None or isinstance(images, Stamps):
         return images
-    return Stamps(session.latents.id, images)
+    ids = session.latents.id
+    return Stamps(ids, images) if isinstance(ids, np.ndarray) else FoundStamps(ids, images)
+
+
+class FoundStamps(Stamps):
+    """Stamps of a catalogue whose ids are on disk: an image is looked for when its row is asked for."""
+
+    def __init__(self, ids, images):
+        super().__init__(np.asarray(images.id), images)
+        self._at = Lookup(ids, np.asarray(images.id))
+
+
+class Lookup:
+    """Where the ids of some rows are among others, -1 where they are not: ``lookup[rows]``."""
+
+    def __init__(self, ids, known: np.ndarray):
+        self.ids, self.order = ids, np.argsort(known, kind="stable")
+        self.known = known[self.order]
+
+    def __getitem__(self, rows) -> np.ndarray:
+        ids = np.asarray(self.ids[np.asarray(rows)])
+        if not len(self.known) or (ids.dtype.kind == "U") != (self.known.dtype.kind == "U"):
+            return np.full(len(ids), -1)
+        at = np.searchsorted(self.known, ids).clip(0, len(self.known) - 1)
+        return np.where(self.known[at] == ids, self.order[at], -1)
+
+
+class SelectedIds(traitlets.TraitType):
+    """A trait: a tuple of object ids, or of very many of them `Ids`, which is read like one."""
+
+    default_value = ()
+    info_text = "a tuple of object ids, or the selection of another panel or Session"
+
+    def validate(self, obj, value):
+        if isinstance(value, tuple | list | Ids):
+            return value if isinstance(value, Ids) else tuple(value)
+        self.error(obj, value)
 
 
 class Chooser(traitlets.HasTraits):
@@ -121,12 +157,13 @@ class Chooser(traitlets.HasTraits):
     Attributes
     ----------
     selection : tuple of object ids
-        Set it, observe it, or link two with ``traitlets.link((a, "selection"), (b, "selection"))``.
+        Set it, observe it, or link two with ``traitlets.link((a, "selection"), (b, "selection"))``. More than
+        100,000 are a sequence (`Ids`) instead, whose ids are read when they are asked for.
     problem : str
         The last error of a callback, as it is shown; empty when all is well.
     """
 
-    selection = traitlets.Tuple(help="Ids of the selected galaxies, in the catalogue's type.")
+    selection = SelectedIds(help="Ids of the selected galaxies, in the catalogue's type.")
     problem = traitlets.Unicode(help="The last error of a callback, as it is shown.")
 
     def attend(self, session: Session) -> None:
@@ -143,12 +180,15 @@ class Chooser(traitlets.HasTraits):
         super().close()
 
     @traitlets.validate("selection")
-    def _known(self, proposal) -> tuple:
+    def _known(self, proposal) -> tuple | Ids:
+        latents = self.session.latents
+        if proposal.value is self.session.selection:
+            return proposal.value
+        if isinstance(proposal.value, Ids):
+            return ids_of(latents, proposal.value.rows_in(latents))
         ids = tuple(dict.fromkeys(v.item() if isinstance(v, np.generic) else v for v in proposal.value))
         if ids != self.session.selection:
-            self.session.latents.rows_of(
-                np.asarray(ids, dtype=None if ids else self.session.latents.id.dtype)
-            )
+            latents.rows_of(np.asarray(ids, dtype=None if ids else latents.id.dtype))
         return ids
 
     def _choose(self, change) -> None:
@@ -187,7 +227,7 @@ class Chooser(traitlets.HasTraits):
             frame = session.frame(
                 660, 560, view=session.view, spread=3 if len(session.latents) < 30_000 else "auto"
             )
-            counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
+            counts = {"n": len(session.latents), "n_selected": session.n_selected}
             words = alt_text(frame, axes=session.axes, **counts)
             picture = to_png(map_figure(frame, axes=session.axes))
         encoded = base64.b64encode(picture).decode()

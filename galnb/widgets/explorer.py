@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from inspect import signature
+from pathlib import Path
 
 import ipywidgets
 from astropy.table import Table
 
+from ..catalogue import read
 from ..latents import Latents
 from .base import Panel, as_stamps, check_options
 from .decoder import Decoder
@@ -65,6 +67,9 @@ class Explorer(Panel):
 def explore(latents, images=None, model=None, **options) -> Explorer:
     """A latent catalogue to look around in: map, galaxies, reconstructions; see `Explorer` for the options.
 
+    `latents` may be the path of a catalogue (survey.hats) or Parquet file, too; where no model is given,
+    the shipped one that made it draws its galaxies.
+
     Examples
     --------
     >>> import numpy as np
@@ -77,4 +82,7 @@ def explore(latents, images=None, model=None, **options) -> Explorer:
     check_options(
         options, [n for n in known if n not in ("self", "latents", "images", "model", "args", "options")]
     )
+    if isinstance(latents, str | Path):
+        latents = read(latents)
+        model = latents.model() if model is None else model
     return Explorer(latents, images, model, **options)

@@ -43,15 +43,23 @@ class Gallery(Part):
     @property
     def rows(self) -> np.ndarray:
         """Catalogue rows of the wall: the selection, or one page of a sample of the view (seeded)."""
-        chosen = self.session.selected_rows
-        return chosen if len(chosen) else sample_view(self.session, self.per_page)
+        chosen = self.session.chosen
+        return chosen.rows if len(chosen) else sample_view(self.session, self.per_page)
+
+    def _shown(self, start: int) -> tuple[int, np.ndarray]:
+        """How many galaxies there are to page through, and the rows of one page."""
+        chosen, stop = self.session.chosen, start + self.per_page
+        if len(chosen):
+            return len(chosen), chosen.page(start, stop)
+        rows = sample_view(self.session, self.per_page)
+        return len(rows), rows[start:stop]
 
     def draw(self, changed: set[str]) -> None:
         if not self._asked:
             return
         if "selection" in changed:
             self._start = 0
-        if changed & {"selection", "plane"} or ("view" in changed and not len(self.session.selected_rows)):
+        if changed & {"selection", "plane"} or ("view" in changed and not self.session.n_selected):
             self.show()
         elif changed & {"picked", "spot"}:
             self.tell("picked", picked=self._picked())
@@ -69,7 +77,7 @@ class Gallery(Part):
 
     def on_page(self, message: dict) -> None:
         start = int(number(message, "start", -1e9, 1e12))
-        last = max(len(self.rows) - 1, 0) // self.per_page * self.per_page
+        last = max(self._shown(0)[0] - 1, 0) // self.per_page * self.per_page
         self._start = min(max(start, 0), last)
         self.show()
 
@@ -82,8 +90,7 @@ class Gallery(Part):
 
     def _page(self, start: int) -> dict:
         with self.session.lock:
-            rows, n_selected = self.rows, len(self.session.selected_rows)
-        shown = rows[start : start + self.per_page]
+            (total, shown), n_selected = self._shown(start), self.session.n_selected
         pictures, size, scale = self._pictures(shown)
         color = self.session.color
         items = [
@@ -91,7 +98,7 @@ class Gallery(Part):
         ]
         bar = scale_bar(scale, size)
         return {
-            "start": start, "total": len(rows), "per_page": self.per_page, "items": items,
+            "start": start, "total": total, "per_page": self.per_page, "items": items,
             "pictures": pictures,
             "selected": n_selected > 0, "color": color, "picked": self._picked(),
             "decoded": self.stamps is None and self.model is not None,
@@ -128,22 +135,8 @@ def decoded(model, z: np.ndarray) -> Images:
 def sample_view(session, k: int, *, seed: int = 0) -> np.ndarray:
     """At most `k` catalogue rows (ascending) of galaxies in view, drawn evenly; the same when asked again."""
     with session.lock:
-        store, (x0, x1, y0, y1) = session.store, session.view
-        runs = store.runs((x0, x1, y0, y1))
-        ends = np.cumsum(runs[:, 1] - runs[:, 0])
-        if not len(ends):
-            return np.zeros(0, dtype=int)
-        total = int(ends[-1])
-        # cells overlap the view's edge, so draw more than are wanted and keep those inside
-        few = total <= 8 * k
-        drawn = np.arange(total) if few else np.random.default_rng(seed).choice(total, 8 * k, replace=False)
-        run = np.searchsorted(ends, drawn, side="right")
-        at = runs[run, 1] - (ends[run] - drawn)
-        inside = (store.x[at] >= x0) & (store.x[at] <= x1) & (store.y[at] >= y0) & (store.y[at] <= y1)
-        at = at[inside]
-        if few:
-            at = np.random.default_rng(seed).permutation(at)
-        return np.sort(store.order[at[:k]]).astype(int)
+        store, view = session.store, session.view
+    return store.sample(view, k, seed=seed)
 
 
 def name_of(session, row: int) -> str:

@@ -97,10 +97,10 @@ class LatentMap(Part):
         with session.lock:
             spot = session.spot
             if session.picked_row is not None:
-                spot = session.projection().xy[session.picked_row]
+                spot = session.store.place([session.picked_row])[0]
             where = None if spot is None or not np.isfinite(spot).all() else [float(v) for v in spot]
             return {
-                "n": len(session.latents), "n_selected": len(session.selected_rows),
+                "n": len(session.latents), "n_selected": session.n_selected,
                 "color": session.color, "colors": self.colors,
                 "plane": _name(session.plane), "planes": self.planes,
                 "axes": list(session.axes), "equal": isinstance(session.plane, str),
@@ -137,7 +137,7 @@ class LatentMap(Part):
             view = self._look(message.get("view"), message, width, height)
             pictures = message.get("pictures") is True
             frame, buffers = self._frame(view, width, height, ratio, pictures)
-            counts = {"n": len(session.latents), "n_selected": len(session.selected_rows)}
+            counts = {"n": len(session.latents), "n_selected": session.n_selected}
             known = {"color": session.color, "plane": _name(session.plane), **counts}
         about = {name: getattr(frame, name) for name in ("how", "low", "high", "label", "n_visible", "exact")}
         categories = None if frame.categories is None else list(frame.categories)
@@ -203,18 +203,28 @@ class LatentMap(Part):
         self.session.clear()
 
     def on_color(self, message: dict) -> None:
-        self.session.color_by(option(message, "name", [name for name, _ in self.colors]))
+        name = option(message, "name", [name for name, _ in self.colors])
+        store = self.session.store
+        if store.folder is None or name in ("count", *store.columns):
+            self.session.color_by(name)
+            return
+        self._slowly("color", f"Sorting {name}", lambda: self.session.color_by(name))
 
     def on_plane(self, message: dict) -> None:
         name = option(message, "name", [name for name, _ in self.planes])
         pair = self.session.plane if isinstance(self.session.plane, tuple) else None
-        self.tell("busy", text="Placing the galaxies with UMAP" if name == "umap" else "Placing the galaxies")
+        to = pair if pair and name == _name(pair) else name
+        text = "Placing the galaxies with UMAP" if name == "umap" else "Placing the galaxies"
+        self._slowly("plane", text, lambda: self.session.use_plane(to))
+
+    def _slowly(self, what: str, text: str, work) -> None:
+        """Change the plane or the color beside all else, with words while it takes."""
+        self.tell("busy", text=text, until=what)
 
         def told(_):
-            self.tell("state", changed=["plane"], view=None, **self.state())
+            self.tell("state", changed=[what], view=None, **self.state())
 
-        to = pair if pair and name == _name(pair) else name
-        self.later("plane", lambda: self.session.use_plane(to), told, worker=self.planner)
+        self.later(what, work, told, worker=self.planner)
 
     def on_pictures(self, message: dict) -> None:
         view = numbers({"view": [message.get("view")]}, "view", 4, 1)[0]
@@ -233,9 +243,9 @@ class LatentMap(Part):
         if self.stamps is None or session.store.count(view) > CROWD:
             return {"items": []}, b""
         with session.lock:
-            store, chosen = session.store, session.selected_rows
-            at = store.positions(view)
-            rows, x, y = store.order[at], store.x[at], store.y[at]
+            store, chosen = session.store, session.chosen
+        runs = store.runs(view)
+        rows, x, y = (store.take(array, runs) for array in (store.order, store.x, store.y))
         inside = (x >= view[0]) & (x <= view[1]) & (y >= view[2]) & (y <= view[3]) & self.stamps.has(rows)
         x, y, rows = x[inside], y[inside], rows[inside]
         px, py = (x - view[0]) / (view[1] - view[0]) * width, (y - view[2]) / (view[3] - view[2]) * height
@@ -248,7 +258,7 @@ class LatentMap(Part):
         images = self.stamps.read(rows[kept])
         size = min(PICTURE_SIZE, int(2 * gap), *images.shape)
         rgb = to_rgb(images if images.shape == (size, size) else images.crop(min(images.shape)).resize(size))
-        selected = np.isin(rows[kept], chosen)
+        selected = chosen.has(rows[kept])
         items = [[float(a), float(b), int(r), bool(s)] for a, b, r, s in
                  zip(x[kept], y[kept], rows[kept], selected, strict=True)]  # fmt: skip
         columns = min(16, len(items))
