@@ -70,6 +70,33 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
     return figure
 
 
+def wall_figure(pictures: list, captions: list[str], *, first: int = 0, columns: int = 6, size: float = 1.2):
+    """Galaxies side by side, each with a line below it, as a Figure.
+
+    Parameters
+    ----------
+    pictures : list of ndarray (y, x, 3) uint8, or None for an empty tile
+    captions : list of str
+        Shown as they are: a dollar sign starts no formula.
+    first : int
+        So many of them, the ones that were asked for, are framed.
+    size : float
+        Inches a picture.
+    """
+    from matplotlib.figure import Figure
+
+    rows = max(1, -(-len(pictures) // columns))
+    figure = Figure(figsize=(columns * size, rows * (size + 0.22)), layout="constrained")
+    for k, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        ax = figure.add_subplot(rows, columns, k + 1)
+        ax.imshow(np.zeros((1, 1, 3), dtype=np.uint8) if picture is None else picture)
+        ax.set(xticks=[], yticks=[])
+        ax.set_xlabel(_plain(caption), fontsize=8, labelpad=2)
+        for spine in ax.spines.values():
+            spine.set(visible=k < first, color=OKABE_ITO[0], linewidth=2)
+    return figure
+
+
 def alt_text(frame, *, n: int, n_selected: int = 0, axes: tuple[str, str] = ("x", "y")) -> str:
     """The map in words, for those who do not see it."""
     x0, x1, y0, y1 = frame.view

@@ -73,7 +73,7 @@ class Explorer:
     """A notebook with a map in a page, with the gestures and questions that the tests need."""
 
     def __init__(self, browser, server, face, notebook="00_start_here.ipynb"):
-        self.address, self.runtime = server
+        (self.address, self.runtime), self.notebook = server, notebook
         self.page = browser.new_page(viewport={"width": 1280, "height": 960})
         self.page.set_default_timeout(120_000)
         self.hosts, self.errors = set(), []
@@ -115,7 +115,7 @@ class Explorer:
         from jupyter_client import BlockingKernelClient
 
         sessions = json.load(urllib.request.urlopen(f"{self.address}/api/sessions"))
-        kernel = next(s for s in sessions if s["path"].endswith("00_start_here.ipynb"))["kernel"]["id"]
+        kernel = next(s for s in sessions if s["path"].endswith(self.notebook))["kernel"]["id"]
         client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel}.json"))
         client.load_connection_file()
         client.start_channels()

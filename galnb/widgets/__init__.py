@@ -12,6 +12,7 @@ MEMBERS = {
     "explorer": "galnb.widgets.explorer:Explorer",
     "map": "galnb.widgets.latent_map:LatentMap",
     "gallery": "galnb.widgets.gallery:Gallery",
+    "similarity": "galnb.widgets.similarity:Similarity",
 }
 
 _family = Family("panel", MEMBERS)

@@ -51,6 +51,7 @@ function render({ model, el }) {
   let theme = themeOf(el);
   let scheduled = false;
   let busySince = null;
+  let busyUntil = "plane"; // the change that ends a wait with a text
   map.toData = ([px, py]) => {
     const [x0, x1, y0, y1] = map.view;
     return [x0 + ((px - map.box.x) / map.box.width) * (x1 - x0), y1 - ((py - map.box.y) / map.box.height) * (y1 - y0)];
@@ -233,7 +234,7 @@ function render({ model, el }) {
     pictures.hidden = !message.pictures;
     problem.hidden = true;
     const changed = new Set(message.changed);
-    if (!busy.textContent || changed.has("plane")) settled();
+    if (!busy.textContent || changed.has(busyUntil)) settled();
     describe();
     if (changed.has("plane")) {
       map.view = map.bitmap = null;
@@ -250,7 +251,10 @@ function render({ model, el }) {
   const hear = {
     state: update,
     frame: (message, buffers) => link.receive(message, buffers),
-    busy: (message) => waiting(message.text + "…"),
+    busy: (message) => {
+      busyUntil = message.until;
+      waiting(message.text + "…");
+    },
     pictures: async (message, buffers) => {
       if (message.seq !== map.pictureSeq) return;
       map.sheet = message.items.length ? await cutOut(buffers[0], message) : null;
