@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 NAMES = {
     "BadInput": "errors",
+    "Catalogue": "catalogue",
     "Folder": "sources.folder",
     "GalnbError": "errors",
     "Hubble": "sources.hubble",
@@ -22,11 +23,14 @@ NAMES = {
     "encode": "encoding",
     "explore": "widgets.explorer",
     "measure": "morphology",
+    "read": "catalogue",
     "reconstruct": "encoding",
+    "similar": "neighbors",
 }
 MODULES = (
-    "augment demo doctor encoding errors figures images latents metrics models morphology provenance "
-    "recipe reduce render session sources stamps store stretch train weights widgets"
+    "augment catalogue demo doctor encoding errors export figures images latents metrics mock models "
+    "morphology neighbors provenance recipe reduce render session sources stamps store stretch train "
+    "weights widgets"
 ).split()
 
 

@@ -11,7 +11,7 @@ from .errors import BadInput
 def to_arrow(column, name: str) -> pa.Array:
     """A column of an astropy Table, or an array: masked values are null, (n, k) becomes lists of k.
 
-    Raises BadInput, naming the column, for rows of more than one dimension.
+    Raises BadInput, naming the column, for rows of more than one dimension and what Parquet cannot hold.
     """
     values = np.asarray(column)
     mask = np.ma.getmaskarray(column)
@@ -21,22 +21,44 @@ def to_arrow(column, name: str) -> pa.Array:
     if values.ndim != 1:
         todo = "wanted numbers in one row; take it out with table.remove_column"
         raise BadInput(f"column {name!r}", f"its rows have shape {values.shape[1:]}, {todo}")
-    if values.dtype.kind == "O":
-        return pa.array([None if gone else value for value, gone in zip(values, mask, strict=True)])
-    # FITS tables are big-endian, Arrow is not.
-    return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
+    try:
+        if values.dtype.kind == "O":
+            found = pa.array([None if gone else value for value, gone in zip(values, mask, strict=True)])
+            return found.cast(pa.string()) if pa.types.is_null(found.type) else found
+        # FITS tables are big-endian, Arrow is not.
+        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False), mask=mask)
+    except pa.ArrowException as error:
+        todo = "wanted numbers, text, or yes and no; take it out with table.remove_column"
+        raise BadInput(f"column {name!r}", f"Parquet cannot hold its values ({error}), {todo}") from error
 
 
 def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
     """An array (n,) or (n, k) of an Arrow column; masked where it has nulls, unless these are NaN."""
-    if pa.types.is_fixed_size_list(column.type):
-        return from_arrow(pa.chunked_array([column.combine_chunks().flatten()])).reshape(
-            len(column), column.type.list_size
-        )
     gone = column.is_null().to_numpy()
+    if pa.types.is_fixed_size_list(column.type):
+        values = from_arrow(pa.chunked_array([column.combine_chunks().flatten()]))
+        values = values.reshape(-1, column.type.list_size)
+        if not gone.any():
+            return values
+        found = missing(column.type, len(column)).astype(values.dtype)
+        found[~gone] = values
+        return found
     if gone.any() and not pa.types.is_floating(column.type):
-        text = pa.types.is_string(column.type) or pa.types.is_binary(column.type)
-        column = column.fill_null("" if text else False if pa.types.is_boolean(column.type) else 0)
+        nothing = "" if _is_text(column.type) else False if pa.types.is_boolean(column.type) else 0
+        column = column.fill_null(nothing)
     values = column.to_numpy()
     values = values.astype(str) if values.dtype.kind == "O" else values
     return np.ma.array(values, mask=gone) if gone.any() else values
+
+
+def missing(kind: pa.DataType, rows: int) -> np.ndarray:
+    """Rows (n,) or (n, k) of a type without their values: NaN where it has one, else masked."""
+    if pa.types.is_fixed_size_list(kind):
+        return missing(kind.value_type, rows * kind.list_size).reshape(rows, kind.list_size)
+    dtype = np.dtype("U1" if _is_text(kind) else kind.to_pandas_dtype())
+    return np.full(rows, np.nan, dtype) if pa.types.is_floating(kind) else np.ma.masked_all(rows, dtype)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    of = pa.types
+    return any(f(kind) for f in (of.is_string, of.is_large_string, of.is_binary, of.is_large_binary))

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from astropy.table import Table
 
-from . import disk, hats
+from . import __version__, disk, hats
 from .arrow import to_arrow
 from .engines import run
 from .errors import BadInput, GalnbError, one_of
@@ -41,12 +42,13 @@ def partition(healpix, ids, ra, dec, z, columns: Table, *, dtype: str = "float16
         Latents. int8 holds each galaxy's as -127 to 127 times its own z_scale: an error of at most half of
         that in each number.
     columns : Table
-        Its ra and dec, in whatever case, are left out.
+        Its ra, dec and `_healpix_29`, in whatever case, are left out.
 
     Raises
     ------
     BadInput
-        If a latent does not fit a float16, or a column has more than one dimension a row.
+        If a latent does not fit a float16, or a column has a name that latents use, or values that
+        Parquet cannot hold.
     """
     one_of("dtype", dtype, DTYPES)
     z = np.asarray(z, dtype=np.float32)
@@ -54,7 +56,10 @@ def partition(healpix, ids, ra, dec, z, columns: Table, *, dtype: str = "float16
     for name, values in (("ra", ra), ("dec", dec)):
         fields[name] = pa.array(np.asarray(values, dtype=np.float64), from_pandas=True)
     for name in columns.colnames:
-        if name.lower() not in ("ra", "dec"):
+        if name in ("id", "z", "z_scale"):
+            todo = f"rename yours with table.rename_column({name!r}, ...)"
+            raise BadInput(f"column {name!r}", f"a name that a catalogue of latents uses; {todo}")
+        if name.lower() not in ("ra", "dec", hats.INDEX):
             fields[name] = to_arrow(columns[name], name)
     if dtype == "int8":
         scale = np.abs(np.nan_to_num(z)).max(axis=1, initial=0) / np.float32(127)
@@ -62,14 +67,16 @@ def partition(healpix, ids, ra, dec, z, columns: Table, *, dtype: str = "float16
         numbers = np.rint(np.nan_to_num(z / scale[:, None])).astype(np.int8)
         fields["z"], fields["z_scale"] = numbers, pa.array(scale.astype(np.float32))
     else:
-        numbers = z.astype(dtype)
+        with np.errstate(over="ignore"):
+            numbers = z.astype(dtype)
         far = np.isfinite(z) & ~np.isfinite(numbers)
         if far.any():
             reason = f"a latent is {z[far][0]:g}, float16 ends at 65504; take dtype='float32'"
             raise BadInput(f"id {np.asarray(ids)[far.any(axis=1)][0]}", reason)
         fields["z"] = numbers
     fields["z"] = pa.FixedSizeListArray.from_arrays(pa.array(fields["z"].ravel()), z.shape[1])
-    units = {"ra": "deg", "dec": "deg", **{name: columns[name].unit for name in columns.colnames}}
+    units = {name: getattr(columns[name], "unit", None) for name in columns.colnames}
+    units |= {"ra": "deg", "dec": "deg"}
     kinds = [
         pa.field(name, values.type, metadata={"unit": str(units[name])} if units.get(name) else None)
         for name, values in fields.items()
@@ -115,14 +122,14 @@ class Builder:
     """
 
     def __init__(self, path: str | Path, meta: dict, pixels: list[Pixel]):
-        self.path, self.meta = Path(path), meta
+        self.path, meta = Path(path), json.loads(json.dumps(meta))
         self.pixels, self._lines = sorted(pixels, key=lambda pixel: pixel.span), {}
-        plan = [meta, self.pixels]
+        plan = [{name: meta[name] for name in meta if name != "versions"}, self.pixels]
         self.key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
         self.journal = disk.Journal(self.path / "journal.jsonl")
         self._lock()
         try:
-            self._resume()
+            self._resume(meta)
         except BaseException:
             self.close()
             raise
@@ -142,8 +149,10 @@ class Builder:
     def _lock(self) -> None:
         from filelock import FileLock, Timeout
 
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInput(self.path, "a file is there; wanted a folder's name, such as survey.hats")
         with disk.told(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            disk.folder(self.path)
             # outside of the folder: its files are the catalogue's alone
             self._own = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
             try:
@@ -152,32 +161,40 @@ class Builder:
                 reason = "another process writes it at this moment; wait for it, or give another folder"
                 raise BadInput(self.path, reason) from None
 
-    def _resume(self) -> None:
-        known, lines = (self.path / hats.MANIFEST).exists(), self.journal.lines()
-        if known:
-            try:
-                manifest = read_manifest(self.path)
-                lines = [{"key": manifest["key"]}, *manifest["partitions"], *manifest["set_aside"], *lines]
-            except BadInput:  # damaged: partitions that the journal does not have either are made again
-                pass
-        others = [line["key"] for line in lines if "key" in line and line["key"] != self.key]
-        if others or (not lines and not known and any(self.path.iterdir())):
-            begun = "a catalogue of other galaxies, model or options" if others else "something else"
-            raise BadInput(self.path, f"{begun} is there; remove it, or give another folder")
-        for line in lines:
+    def _resume(self, meta: dict) -> None:
+        file = self.path / hats.MANIFEST
+        known = [*disk.entries(file.read_bytes() if file.exists() else b""), *self.journal.lines()]
+        keys = {line["key"] for line in known if "key" in line}
+        if not keys and (self.path / hats.PROPERTIES).exists():  # the manifest is damaged or lost
+            described = hats.read_properties(self.path / hats.PROPERTIES)
+            keys = {described.get("galnb_key")} if hats.is_ours(described) else keys
+        there = {file.name for file in self.path.iterdir()}
+        begun = {hats.MANIFEST, self.journal.path.name}  # if only a damaged one
+        strange = there - begun - ({"dataset", hats.PARTITIONS, hats.PROPERTIES} if there & begun else set())
+        if keys - {self.key} or (not keys and strange):
+            other = "a catalogue of other galaxies, model or options" if keys - {None} else "something else"
+            raise BadInput(self.path, f"{other} is there; remove it, or give another folder")
+        self.meta = next((line["meta"] for line in known if "meta" in line), meta)
+        self._made_by = {} if self.meta == meta else {"versions": meta.get("versions")}
+        for line in known:
             if "order" in line:
+                line.pop("key", None)  # the journal's lines have it, in case that its first is damaged
                 self._lines[Pixel(line["order"], line["pixel"])] = line
         for pixel, line in list(self._lines.items()):
             if "reason" in line or (line["rows"] and not intact(self.path / pixel.path, line)):
                 del self._lines[pixel]
+        self._sweep()
+        self.journal.add({"key": self.key, "meta": self.meta})
+
+    def _sweep(self) -> None:
+        """Remove what killed workers left unfinished."""
         for orphan in self.path.rglob(".*.tmp"):
             orphan.unlink(missing_ok=True)
-        if not self.journal.path.exists():
-            self.journal.add({"key": self.key})
 
     def record(self, line: dict) -> None:
         """Enter a committed partition into the journal."""
-        self.journal.add(line)
+        line = line | self._made_by
+        self.journal.add({**line, "key": self.key})
         self._lines[Pixel(line["order"], line["pixel"])] = line
 
     def set_aside(self, pixel: Pixel, rows: int, reason: str) -> None:
@@ -192,23 +209,20 @@ class Builder:
         if not kept:
             reasons = [line["reason"] for line in lines if "reason" in line]
             reasons += [f"{where}: {why}" for line in lines for where, why in line.get("left_out", [])]
-            raise BadInput(self.path, f"not one row could be made; the first reason is: {reasons[0]}")
+            reason = next(iter(reasons), "there are no galaxies")
+            raise BadInput(self.path, f"not one row could be made; the first reason is: {reason}")
+        self._sweep()
         files = {hats.PARTITIONS: hats.partition_info(pixels), **_footers(self.path, pixels)}
         for name, data in files.items():
             disk.write(self.path / name, data)
-        manifest = {
-            "galnb": "catalogue", "key": self.key, "rows": sum(line["rows"] for line in kept),
-            "meta": self.meta, "partitions": [line for line in lines if "reason" not in line],
-            "set_aside": [line for line in lines if "reason" in line],
+        header = {
+            "galnb": "catalogue", "builder": f"galnb v{__version__}", "key": self.key, "meta": self.meta,
+            "lines": len(lines), "rows": sum(line["rows"] for line in kept),
             "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         }  # fmt: skip
-        described = json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n"
-        disk.write(self.path / hats.MANIFEST, described)
-        size = sum(line["bytes"] for line in kept)
-        extra = {"galnb_manifest_sha256": hashlib.sha256(described).hexdigest()}
-        most = max(line["rows"] for line in kept)
-        described = hats.properties("latents", rows=manifest["rows"], size=size, most=most, extra=extra)
-        disk.write(self.path / hats.PROPERTIES, described)
+        manifest = b"".join(disk.sealed(entry) for entry in [header, *lines])
+        disk.write(self.path / hats.MANIFEST, manifest)
+        disk.write(self.path / hats.PROPERTIES, _properties(manifest))
         with disk.told(self.path):
             self.journal.path.unlink(missing_ok=True)
             disk.sync(self.path)
@@ -222,35 +236,61 @@ def commit(path: Path, pixel: Pixel, table: pa.Table, left_out=()) -> dict:
     line["left_out"] = [list(entry) for entry in left_out]
     if not len(table):
         return line
-    data = to_parquet(table)
+    data, ids = to_parquet(table), pc.min_max(table["id"]).as_py()
     disk.write(path / pixel.path, data)
+    line["ids"] = [ids["min"], ids["max"]]
     return line | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def intact(file: Path, line: dict) -> bool:
     """Whether a partition's file is what its line says."""
+    return _same(file, line["sha256"])
+
+
+def _same(file: Path, digest: str) -> bool:
     try:
-        return file.stat().st_size == line["bytes"] and sha256(file) == line["sha256"]
+        return sha256(file) == digest
     except OSError:
         return False
 
 
 def read_manifest(path: Path) -> dict:
-    """The manifest of a catalogue; BadInput where it is not the one that hats.properties was written for."""
-    file = path / hats.MANIFEST
+    """The manifest of a catalogue: its header, with lists of lines called partitions and set_aside.
+
+    Raises BadInput, naming the file, where it or hats.properties is not as it was written.
+    """
+    todo = "damaged, or never finished: make the catalogue again in its place, what is intact is kept"
     try:
-        data = file.read_bytes()
-        manifest = json.loads(data)
-        if manifest["galnb"] != "catalogue":
-            raise KeyError("galnb")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(file, f"not readable ({error!r}), wanted the manifest that galnb wrote") from error
-    if (path / hats.PROPERTIES).exists():
-        known = hats.read_properties(path / hats.PROPERTIES).get("galnb_manifest_sha256")
-        if known != hashlib.sha256(data).hexdigest():
-            reason = "its sha256 is not the one in hats.properties; make the catalogue again in its place"
-            raise BadInput(file, f"{reason}: what is intact is kept")
-    return manifest
+        data = (path / hats.MANIFEST).read_bytes()
+        header, *lines = disk.entries(data)
+        whole = b"".join(disk.sealed(entry) for entry in [header, *lines]) == data
+        if not whole or header["galnb"] != "catalogue" or header["lines"] != len(lines):
+            raise ValueError("lines are missing")
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput(path / hats.MANIFEST, f"{todo} ({error!r})") from error
+    if (path / hats.PROPERTIES).read_bytes() != _properties(data):
+        raise BadInput(path / hats.PROPERTIES, todo)
+    good, bad = ([line for line in lines if ("reason" in line) is aside] for aside in (False, True))
+    return {**header, "partitions": good, "set_aside": bad}
+
+
+def wrong(path: Path) -> list[str]:
+    """Files of a catalogue, beside its partitions, that are not as they were written."""
+    try:
+        files = read_manifest(path)["files"]
+    except BadInput as error:
+        return [error.where]
+    return [str(path / name) for name, digest in files.items() if not _same(path / name, digest)]
+
+
+def _properties(manifest: bytes) -> bytes:
+    """The hats.properties that belongs to a manifest."""
+    header, *lines = disk.entries(manifest)
+    kept = [line for line in lines if "bytes" in line]
+    most, size = (f(line[name] for line in kept) for f, name in ((max, "rows"), (sum, "bytes")))
+    digest = hashlib.sha256(manifest).hexdigest()
+    extra = {"hats_builder": header["builder"], "galnb_key": header["key"], "galnb_manifest_sha256": digest}
+    return hats.properties("latents", rows=header["rows"], size=size, most=most, extra=extra)
 
 
 def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit="galaxy", **engine) -> Path:
@@ -267,7 +307,8 @@ def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit
         todo = set(builder.todo)
         waiting, rows = [task for task in tasks if task.pixel in todo], sum(map(len, tasks))
         done = rows - sum(map(len, waiting))
-        with tqdm(total=rows or None, initial=done, disable=not progress, unit=unit, smoothing=0.05) as bar:
+        about = {"disable": not progress, "unit": unit, "smoothing": 0.05, "unit_scale": rows > 1e5}
+        with tqdm(total=rows or None, initial=done, **about) as bar:
 
             def tick(under_way: int) -> None:
                 bar.update(max(0, done + under_way - bar.n))
@@ -289,17 +330,22 @@ def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit
 def write(path: str | Path, latents, *, dtype: str = "float16", partition_rows: int = 100_000) -> Path:
     """Write `Latents` as a catalogue; they lie where columns ra and dec (degrees) say."""
     one_of("dtype", dtype, DTYPES)
-    ra, dec = (latents[n] if n in latents.columns else np.full(len(latents), np.nan) for n in ("ra", "dec"))
+    if not len(latents):
+        raise BadInput("Latents", "there are none, wanted at least one")
+    places = hats.sky(latents.table)
+    ra, dec = np.full((2, len(latents)), np.nan) if places is None else places
     healpix = hats.place(latents.id, ra, dec)
-    meta = {**latents.meta, "latents": latents.hash(), "dtype": dtype}
     parts = hats.split(healpix, partition_rows)
+    order = np.concatenate([rows for _, rows in parts])
+    sky, sorted_by = (healpix[order], latents.id[order], ra[order], dec[order]), latents[order]
+    whole = partition(*sky, sorted_by.z, sorted_by.table, dtype=dtype)
+    meta = {**latents.meta, "latents": latents.hash(), "dtype": dtype}
     with Builder(path, meta, [pixel for pixel, _ in parts]) as builder:
+        start = 0
         for pixel, rows in parts:
             if pixel in builder.todo:
-                part = latents[rows]
-                places = np.asarray(ra, dtype=float)[rows], np.asarray(dec, dtype=float)[rows]
-                table = partition(healpix[rows], part.id, *places, part.z, part.table, dtype=dtype)
-                builder.record(commit(builder.path, pixel, table))
+                builder.record(commit(builder.path, pixel, whole[start : start + len(rows)]))
+            start += len(rows)
         return builder.finish()
 
 

@@ -14,13 +14,12 @@ from astropy.table import Table
 
 from . import hats
 from .arrow import from_arrow
-from .builder import read_manifest
+from .builder import read_manifest, wrong
 from .errors import BadInput
 from .hats import Pixel
 from .images import as_ids
 from .latents import Latents
-from .partitions import Partitions, missing
-from .provenance import sha256
+from .partitions import Partitions, between
 
 
 class Catalogue:
@@ -63,13 +62,16 @@ class Catalogue:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        # LSDB writes collections, whose catalogue is a folder in theirs
+        if (whole := self.path / hats.COLLECTION).exists():
+            self.path /= Path(hats.read_properties(whole).get("hats_primary_table_url", "")).name
         if not (self.path / hats.PROPERTIES).exists():
-            begun = (self.path / "journal.jsonl").exists()
+            begun = any((self.path / name).exists() for name in (hats.MANIFEST, "journal.jsonl"))
             todo = "it is unfinished: run what made it again" if begun else "wanted a HATS catalogue's folder"
             raise BadInput(self.path, f"there is no {hats.PROPERTIES}; {todo}")
         try:
             self.properties = hats.read_properties(self.path / hats.PROPERTIES)
-            ours = "galnb_manifest_sha256" in self.properties
+            ours = (self.path / hats.MANIFEST).exists() or hats.is_ours(self.properties)
             manifest = read_manifest(self.path) if ours else {}
             lines = [line for line in manifest.get("partitions", []) if line["rows"]]
             if ours:
@@ -88,6 +90,7 @@ class Catalogue:
             reason = f"its columns are {', '.join(kinds)}; wanted an id, and lists of one length called z"
             raise BadInput(self.path, reason)
         self._parts = Partitions(self.path, pixels, rows, lines, self.schema)
+        self._ours = ours
         self.meta, self.set_aside = manifest.get("meta", {}), manifest.get("set_aside", [])
         self.left_out = [tuple(e) for line in manifest.get("partitions", []) for e in line["left_out"]]
         self.id, self.z, self.table = LazyColumn(self, "id"), LazyColumn(self, "z"), LazyTable(self)
@@ -116,7 +119,7 @@ class Catalogue:
 
     def hash(self) -> str:
         """Hex digest of all that is in it."""
-        if "galnb_manifest_sha256" in self.properties:
+        if self._ours:
             return self.properties["galnb_manifest_sha256"]
         files = [(pixel.path, (self.path / pixel.path).stat()) for pixel in self._parts.pixels]
         told = str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
@@ -125,8 +128,9 @@ class Catalogue:
     # reading
 
     def __getitem__(self, rows) -> Latents:
-        """Latents in memory of some rows (slice, index array, mask) or of one."""
+        """Latents in memory of some rows (slice, index array, mask) or of one; without what is damaged."""
         rows = self._rows(rows)
+        rows = rows[~np.ma.getmaskarray(self.id[rows])]
         columns = Table()
         for name in self.columns:
             column = self.table[name]
@@ -139,11 +143,13 @@ class Catalogue:
         if isinstance(rows, slice):
             return np.arange(*rows.indices(len(self)))
         rows = np.atleast_1d(np.asarray(rows))
+        if rows.dtype == bool and len(rows) != len(self):
+            raise IndexError(f"a mask of {len(rows)} for a catalogue of {len(self)} rows")
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
-        rows = np.where(rows < 0, rows + len(self), rows)
-        if len(rows) and not (0 <= rows.min() and rows.max() < len(self)):
-            raise IndexError(f"row {rows.max()} of a catalogue of {len(self)} rows")
-        return rows
+        off = (rows < -len(self)) | (rows >= len(self))
+        if off.any():
+            raise IndexError(f"row {rows[off][0]} of a catalogue of {len(self)} rows")
+        return np.where(rows < 0, rows + len(self), rows)
 
     def chunks(self, name: str = "z", *, start: int = 0) -> Iterator[np.ndarray]:
         """All of a column from row `start` on, in order, up to 65,536 rows at a time; z is float32 (k, d).
@@ -171,21 +177,21 @@ class Catalogue:
         for at in range(len(self._parts.pixels)):
             if (rows >= 0).all():
                 break
-            if self._parts.usable(at):
+            if self._parts.may_hold(at, wanted) and self._parts.usable(at):
                 self._find(at, wanted, sought, rows)
         if (rows < 0).any():
-            raise KeyError(f"no object has the id {wanted[rows < 0][0].item()!r}")
+            spoilt = f" outside of what is damaged: {', '.join(self.damaged)}" if self.damaged else ""
+            raise KeyError(f"no object has the id {wanted[rows < 0][0].item()!r}{spoilt}")
         return rows
 
     def _find(self, at: int, wanted: np.ndarray, sought: pa.Array, rows: np.ndarray) -> None:
-        footer, file = self._parts.footer(at), None
-        column = self.schema.names.index("id")
-        first = int(self._parts.starts[at])
+        footer, file = self._parts.footer(at), self._parts.open(at)
+        leaves = [footer.schema.column(k).path for k in range(footer.num_columns)]
+        column, first = leaves.index("id"), int(self._parts.starts[at])
         for k in range(footer.num_row_groups):
             group = footer.row_group(k)
             known = group.column(column).statistics
-            if known is None or not known.has_min_max or _between(wanted, known.min, known.max).any():
-                file = file or self._parts.open(self._parts.pixels[at])
+            if known is None or not known.has_min_max or between(wanted, known.min, known.max):
                 ids = file.read_row_group(k, columns=["id"])["id"].combine_chunks()
                 places = pc.index_in(sought, ids)
                 here = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
@@ -199,20 +205,21 @@ class Catalogue:
     def near(self, ra: float, dec: float, *, radius_arcsec: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
         """Rows within a radius of a place in degrees, nearest first, and how far in arcsec they are."""
         import astropy.units as u
-        from astropy.coordinates import Latitude, Longitude, angular_separation
+        from astropy.coordinates import Latitude, Longitude
         from cdshealpix.nested import cone_search
 
         lon, lat, radius = Longitude(ra, u.deg), Latitude(dec, u.deg), radius_arcsec * u.arcsec
         cells, depths, _ = cone_search(lon, lat, radius, depth=hats.FINEST)
-        spans = [Pixel(int(depth), int(cell)).span for depth, cell in zip(depths, cells, strict=True)]
+        low, high = np.array([Pixel(int(d), int(c)).span for d, c in zip(depths, cells, strict=True)]).T
         rows, distances = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+        names = [self.properties.get(f"hats_col_{name}", name) for name in ("ra", "dec")]
         for at, pixel in enumerate(self._parts.pixels):
-            low, high = pixel.span
-            if not any(a < high and low < b for a, b in spans) or not self._parts.usable(at):
+            begin, end = pixel.span
+            next_to = np.searchsorted(high, begin, side="right")  # the first cell that does not end before it
+            if next_to == len(low) or low[next_to] >= end or not self._parts.usable(at):
                 continue
-            table = self._parts.open(pixel).read(["ra", "dec"], use_threads=False)
-            place = [np.radians(np.ma.filled(from_arrow(table[name]), np.nan)) for name in ("ra", "dec")]
-            apart = np.degrees(angular_separation(*place, np.radians(ra), np.radians(dec))) * 3600
+            table = self._parts.open(at).read(names, use_threads=False)
+            apart = hats.separation(*(from_arrow(table[name]) for name in names), ra, dec)
             here = np.flatnonzero(apart <= radius_arcsec)
             rows.append(here + self._parts.starts[at])
             distances.append(apart[here])
@@ -225,9 +232,13 @@ class Catalogue:
     def check(self) -> list[str]:
         """Read every byte; returns the files that are damaged, an empty list when all is well."""
         self._parts.check()
-        known = read_manifest(self.path)["files"] if "galnb_manifest_sha256" in self.properties else {}
-        wrong = [name for name, digest in known.items() if sha256(self.path / name) != digest]
-        return [*self.damaged, *(str(self.path / name) for name in wrong)]
+        return self.damaged + (wrong(self.path) if self._ours else [])
+
+    def mended(self, files: list[str]) -> bool:
+        """Whether any of these files of the catalogue, once found damaged, is whole now."""
+        at = {pixel.path: at for at, pixel in enumerate(self._parts.pixels)}
+        named = (file[file.rindex("dataset/") :] for file in files)
+        return any(self._parts.usable(at[name]) for name in named if name in at)
 
     def model(self):
         """The model that made the latents, or None where its weights are not at hand."""
@@ -242,6 +253,11 @@ class Catalogue:
         return to_holoviews(self, plane, **options)
 
 
+def read(path: str | Path) -> Latents | Catalogue:
+    """The latents of a path: a catalogue's folder, or a Parquet file that `Latents.write` wrote."""
+    return Catalogue(path) if Path(path).is_dir() else Latents.read(path)
+
+
 class LazyColumn:
     """A column of a catalogue; `column[rows]` reads these rows."""
 
@@ -249,7 +265,7 @@ class LazyColumn:
         field = catalogue.schema.field(name)
         self.catalogue, self.name = catalogue, name
         self.unit = ((field.metadata or {}).get(b"unit") or b"").decode() or None
-        empty = missing(field.type, 0)
+        empty = catalogue._parts.missing(name, 0)
         self.dtype, self.ndim, self.shape = empty.dtype, empty.ndim, (len(catalogue), *empty.shape[1:])
 
     def __len__(self) -> int:
@@ -273,7 +289,3 @@ class LazyTable:
         if name not in self.colnames:
             raise KeyError(f"no column {name!r}; the columns are: {', '.join(self.colnames) or 'none'}")
         return LazyColumn(self.catalogue, name)
-
-
-def _between(values: np.ndarray, low, high) -> np.ndarray:
-    return (values >= low) & (values <= high)

@@ -1,4 +1,4 @@
-"""The command line: `galnb lab | demo | train | encode | doctor`."""
+"""The command line: `galnb lab | demo | train | encode | similar | mock | doctor`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import argparse
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import BadInput, BandMismatch, GalnbError, MissingPackage, one_of
+from .errors import BadInput, BandMismatch, GalnbError, MissingPackage, need, one_of
 
 NO_UPDATES = "jupyterlab.NeverCheckForUpdate"  # which would ask the package index
 
@@ -73,15 +74,48 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     train.add_argument("--out", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     train.add_argument("--device", default="cpu", help="cpu (the default), cuda or mps")
     encode = add("encode", _encode, "Turn images into a latent catalogue; what cannot be read is left out")
-    encode.add_argument("images", type=Path, help="a folder of FITS, PNG or JPEG files, or one npz or npy")
+    encode.add_argument("images", help="a folder of FITS, PNG or JPEG files, one npz or npy, or hubble")
     encode.add_argument("--model", required=True, help="shipped weights by name, or a .safetensors file")
-    encode.add_argument("--out", type=Path, required=True, metavar="FILE", help="a .parquet file")
-    encode.add_argument("--bands", help="names of the images' bands in order, separated by commas")
-    encode.add_argument("--size", type=int, help="crop to the central SIZE x SIZE pixels first")
+    about = "a folder.hats, resumed where it was stopped; or a file.parquet"
+    encode.add_argument("--out", type=Path, required=True, metavar="PATH", help=about)
+    _seen(encode)
     encode.add_argument("--table", type=Path, metavar="FILE", help="columns to join")
     encode.add_argument("--id-column", default="id", help="names of the images in the table (default: id)")
-    add("doctor", _doctor, "Say whether everything is in place, and how to mend what is not")
+    encode.add_argument("--batch", type=int, default=256, help="galaxies a forward pass (default: 256)")
+    encode.add_argument("--dtype", default="float16", help="of a folder.hats: float16, int8 or float32")
+    encode.add_argument("--engine", default="local", help="local, dask or lsdb, for a folder.hats")
+    encode.add_argument("--workers", type=int, help="processes (default: one a core)")
+    encode.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that is there already")
+    similar = add("similar", _similar, "The galaxies of a catalogue that are most like one")
+    similar.add_argument("catalogue", type=Path, help="a folder.hats or file.parquet of latents")
+    similar.add_argument("--id", help="a galaxy of the catalogue")
+    similar.add_argument("--image", type=Path, metavar="FILE", help="a galaxy in FITS, PNG, JPEG or npy")
+    similar.add_argument("--place", nargs=2, type=float, metavar=("RA", "DEC"), help="in degrees")
+    similar.add_argument("-k", type=int, default=10, help="how many (default: 10)")
+    similar.add_argument("--metric", default="euclidean", help="euclidean (the default) or cosine")
+    similar.add_argument(
+        "--model", help="what made the latents, for --image (default: as the catalogue says)"
+    )
+    similar.add_argument("--out", type=Path, metavar="FILE", help="a .csv, .vot or .parquet for the answer")
+    _seen(similar)
+    mock = add("mock", _mock, "Write a catalogue of galaxies that do not exist, drawn like real ones")
+    mock.add_argument("--rows", type=float, required=True, metavar="N", help="how many, such as 1e8")
+    mock.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="such as lsst.hats")
+    mock.add_argument(
+        "--dec", nargs=2, type=float, default=(-90, 90), metavar=("LOW", "HIGH"), help="degrees"
+    )
+    mock.add_argument("--dtype", default="float16", help="of latents: float16, int8 or float32")
+    mock.add_argument("--seed", type=int, default=0, help="another survey (default: 0)")
+    mock.add_argument("--workers", type=int, help="processes (default: one a core)")
+    doctor = add("doctor", _doctor, "Say whether everything is in place, and how to mend what is not")
+    doctor.add_argument("catalogue", type=Path, nargs="?", help="look at every byte of a folder.hats instead")
     return parser, commands
+
+
+def _seen(command: _Parser) -> None:
+    """How to look at images."""
+    command.add_argument("--bands", help="names of the images' bands in order, separated by commas")
+    command.add_argument("--size", type=int, help="crop to the central SIZE x SIZE pixels first")
 
 
 def _check_spelling(words: list[str], commands: dict[str, _Parser]) -> None:
@@ -135,31 +169,115 @@ def _train(chosen) -> None:
     print(cook(chosen.recipe, chosen.out, device=chosen.device))
 
 
-def _encode(chosen) -> None:
-    from . import weights
-    from .encoding import encode
-    from .sources import Folder
+def _source(images: str | Path, model, chosen, **joined):
+    """What to encode, in the bands of the model."""
+    from .sources import Folder, Hubble
 
-    model = weights.load(chosen.model)
-    bands = tuple(name.strip() for name in chosen.bands.split(",")) if chosen.bands else None
-    joined = {"table": chosen.table, "id_column": chosen.id_column}
-    source = Folder(chosen.images, bands=bands, size=chosen.size, **joined)
+    if str(images) == "hubble" and not Path(images).exists():
+        source = Hubble(size=model.size)
+    else:
+        bands = tuple(name.strip() for name in chosen.bands.split(",")) if chosen.bands else None
+        source = Folder(images, bands=bands, size=chosen.size, **joined)
     if set(model.bands) - set(source.bands):
         raise BandMismatch(
             source.bands, model.bands, "name the images' own bands in order with --bands=A,B,C"
         )
-    if chosen.out.suffix != ".parquet":
-        raise BadInput(chosen.out, "wanted a file that ends in .parquet; give another --out")
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    latents = encode(source, model, skip_bad=True, progress=True)
-    for entry in source.quarantine:
-        print(f"left out: {entry.where}: {entry.reason}", file=sys.stderr)
+    return source
+
+
+def _encode(chosen) -> None:
+    from . import weights
+    from .encoding import encode
+
+    if chosen.out.suffix not in (".hats", ".parquet"):
+        raise BadInput(chosen.out, "wanted a folder.hats or a file.parquet; give another --out")
+    model = weights.load(chosen.model)
+    source = _source(chosen.images, model, chosen, table=chosen.table, id_column=chosen.id_column)
+    options = {"batch": chosen.batch, "skip_bad": True, "progress": True}
+    if chosen.out.suffix == ".hats":
+        with _cluster(chosen.scheduler) as client:
+            options |= {"engine": chosen.engine, "workers": chosen.workers, "dtype": chosen.dtype}
+            latents = encode(source, model, chosen.out, client=client, **options)
+        left_out = latents.left_out
+    else:
+        latents = encode(source, model, **options)
+        left_out = [(entry.where, entry.reason) for entry in source.quarantine]
+    for where, reason in left_out:
+        print(f"left out: {where}: {reason}", file=sys.stderr)
     if not len(latents):
         raise BadInput(chosen.images, f"none of its {len(source)} galaxies can be used; see above, mend one")
-    print(f"{len(latents)} galaxies in {latents.write(chosen.out)}")
+    path = chosen.out if chosen.out.suffix == ".hats" else latents.write(chosen.out)
+    print(f"{len(latents)} galaxies in {path}")
+
+
+@contextmanager
+def _cluster(address: str | None):
+    if address is None:
+        yield None
+        return
+    with need("distributed", extra="scale").Client(address) as client:
+        yield client
+
+
+def _similar(chosen) -> None:
+    from . import neighbors, weights
+    from .catalogue import read
+    from .encoding import encode
+    from .export import export
+
+    asked = [name for name in ("id", "image", "place") if getattr(chosen, name) is not None]
+    if len(asked) != 1:
+        raise GalnbError(
+            "say which galaxy is meant with one of --id, --image or --place; see galnb similar --help"
+        )
+    latents, query = read(chosen.catalogue), {}
+    if chosen.image is not None:
+        model = weights.load(chosen.model) if chosen.model else latents.model()
+        if model is None:
+            raise BadInput(
+                chosen.catalogue, "the weights that made it are not shipped; name them with --model"
+            )
+        query["z"] = encode(_source(chosen.image, model, chosen).read([0]), model).z[0]
+    elif chosen.place is not None:
+        rows, _ = latents.near(*chosen.place)
+        if not len(rows):
+            raise BadInput(
+                chosen.catalogue, f"no galaxy within 5 arcsec of {chosen.place}; give another place"
+            )
+        query["id"] = latents.id[rows[0]]
+    else:
+        query["id"] = chosen.id
+    index = neighbors.Neighbors(latents, metric=chosen.metric, progress=True)
+    found = neighbors.similar(latents, **query, k=chosen.k, index=index)
+    if chosen.out is not None:
+        print(f"{len(found)} galaxies in {export(found, chosen.out)}")
+    else:
+        print("\n".join(found.pformat(max_lines=-1, max_width=-1)))
+
+
+def _mock(chosen) -> None:
+    from .mock import mock
+
+    options = {
+        "dec": tuple(chosen.dec),
+        "dtype": chosen.dtype,
+        "seed": chosen.seed,
+        "workers": chosen.workers,
+    }
+    survey = mock(chosen.rows, chosen.out, progress=True, **options)
+    print(f"{len(survey):,} galaxies that do not exist in {chosen.out}")
 
 
 def _doctor(chosen) -> int:
+    if chosen.catalogue is not None:
+        from .catalogue import Catalogue
+
+        survey = Catalogue(chosen.catalogue)
+        damaged = survey.check()
+        for file in damaged:
+            print(f"damaged: {file}; make the catalogue again in its place, what is intact is kept")
+        print(f"{len(survey):,} galaxies, {'not ' if damaged else ''}every byte as it was written")
+        return 1 if damaged else 0
     from .doctor import check, show
 
     findings = check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -52,7 +53,7 @@ def write(path: str | Path, data: bytes | Callable[[Path], object]) -> Path:
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder(path.parent)
         try:
             if isinstance(data, bytes):
                 unfinished.write_bytes(data)
@@ -71,6 +72,14 @@ def write(path: str | Path, data: bytes | Callable[[Path], object]) -> Path:
     return path
 
 
+def folder(path: Path) -> None:
+    """Make a folder, and those above it, so that they survive a crash."""
+    if not path.is_dir():
+        folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
 def sync(path: Path) -> None:
     """Wait until a file or a folder is on the disk itself."""
     if path.is_dir() and os.name == "nt":  # Windows cannot, and need not, sync a folder
@@ -82,8 +91,35 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def sealed(entry: dict) -> bytes:
+    """A line of JSON that knows whether it is whole: the first of its keys, "", is a hash of the others.
+
+    >>> unsealed(sealed({"rows": 3})), unsealed(sealed({"rows": 3}).replace(b"3", b"4"))
+    ({'rows': 3}, None)
+    """
+    body = json.dumps(entry, sort_keys=True)
+    seal = hashlib.sha256(body.encode()).hexdigest()[:16]
+    return json.dumps({"": seal, **entry}, sort_keys=True).encode() + b"\n"
+
+
+def unsealed(line: bytes) -> dict | None:
+    """The entry of a line, or None where it is cut off or any other than `sealed` gave."""
+    try:
+        entry = json.loads(line)
+        del entry[""]
+        return entry if sealed(entry) == line else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def entries(data: bytes) -> list[dict]:
+    """The entries of all whole lines."""
+    found = (unsealed(line) for line in data.splitlines(keepends=True))
+    return [entry for entry in found if entry is not None]
+
+
 class Journal:
-    """Lines of JSON, each synced before `add` returns; a last line that a crash cut off is left out.
+    """Sealed lines, each synced before `add` returns; what a crash cut off, or is damaged, is left out.
 
     Examples
     --------
@@ -98,39 +134,23 @@ class Journal:
         self.path = Path(path)
 
     def lines(self) -> list[dict]:
-        """Every whole line so far."""
-        try:
-            text = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in text.split(b"\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                found.append(entry)
-        return found
+        """The entry of every whole line so far."""
+        return entries(self.path.read_bytes()) if self.path.exists() else []
 
     def add(self, entry: dict) -> None:
         """Append one line."""
         with told(self.path):
-            fresh = not self.path.exists()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # a line that a crash cut off is ended first, or this one would be lost with it
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                size = os.fstat(handle).st_size
-                torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-                line = json.dumps(entry, sort_keys=True).encode() + b"\n"
-                line = b"\n" + line if torn else line
+            folder(self.path.parent)
+            with open(self.path, "ab+", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                # a line that a crash cut off is ended first, or this one would be lost with it
+                file.seek(max(0, size - 1))
+                torn = file.read(1) not in (b"", b"\n")
+                line = b"\n" * torn + sealed(entry)
                 point("journal")
-                if os.write(handle, line) != len(line):
+                if file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            if fresh:
+                os.fsync(file.fileno())
+            if not size:  # it may be new
                 sync(self.path.parent)
         point("journaled")

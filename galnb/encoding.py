@@ -16,6 +16,7 @@ from .models.base import Model
 from .provenance import versions
 from .sources.base import Source
 from .tasks import finite
+from .weights import made_of
 
 
 def encode(
@@ -116,7 +117,8 @@ def _encode(galaxies, model, batch, skip_bad, progress) -> Latents:
                 parts.append(Latents(images.id, z, _columns(images)))  # a bad column fails at once
     tables = [part.table for part in parts if part.columns]
     dim = model.config["latent_dim"]
-    meta = {"model": type(model).__name__, "config": model.config, "versions": versions()}
+    about = {"weights": made_of(model), "versions": versions()}
+    meta = {"model": type(model).__name__, "config": model.config, **about}
     return Latents(
         np.concatenate([part.id for part in parts]) if parts else np.zeros(0, dtype=int),
         np.concatenate([part.z for part in parts]) if parts else np.zeros((0, dim)),
@@ -137,7 +139,7 @@ def decode(z: np.ndarray, model: Model, *, batch: int = 256) -> np.ndarray:
         raise ValueError(f"latents have {z.shape[1]} numbers, the model wants {model.config['latent_dim']}")
     model.eval()
     parts = [
-        model.decode(torch.from_numpy(z[i : i + batch]).to(model.device)).cpu().numpy()
+        model.decode(torch.tensor(z[i : i + batch]).to(model.device)).cpu().numpy()
         for i in range(0, len(z), batch)
     ]
     empty = np.zeros((0, len(model.bands), model.size, model.size), dtype=np.float32)

@@ -6,9 +6,13 @@ others finish.
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+import signal
 import sys
+import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from .errors import CannotWrite, GalnbError, need, one_of
 
 ENGINES = ("local", "dask", "lsdb")
-TRIES, MOST_TRIES = 3, 12
+TRIES = 3
 
 
 class WorkerDied(GalnbError):
@@ -28,11 +32,11 @@ class Tries:
     """How often each task has failed, and whether it is worth another try.
 
     A task is given up after 3 tries. Where a worker's death turns out to have been no fault of its task
-    (which succeeds later), deaths come from outside and prove less: then up to 12.
+    (which succeeds later), deaths come from outside and prove less: then after up to 12.
     """
 
-    def __init__(self):
-        self.failed: Counter = Counter()
+    def __init__(self, most: int = TRIES):
+        self.most, self.failed = most, Counter()
         self._died: set = set()
         self._innocent = 0
 
@@ -48,11 +52,19 @@ class Tries:
         died = isinstance(error, WorkerDied)
         if died:
             self._died.add(task)
-        return self.failed[task] < (min(TRIES * (1 + self._innocent), MOST_TRIES) if died else TRIES)
+        return self.failed[task] < self.most * (min(1 + self._innocent, 4) if died else 1)
 
 
 def run(
-    tasks: Sequence, work: Callable, *, engine="local", workers=None, client=None, frames=None, tick=None
+    tasks: Sequence,
+    work: Callable,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    client=None,
+    frames=None,
+    tick: Callable[[int], None] | None = None,
+    tries: int = TRIES,
 ) -> Iterator:
     """Do `work(task, tell)` for every task; yields (task, result or the exception of its last try).
 
@@ -64,29 +76,28 @@ def run(
         It may be called more than once for a task. It calls `tell(k)` for every k rows done.
     engine : "local", "dask" or "lsdb"
     workers : int, optional
-        Processes; 0 works in this one. By default as many as there are cores, or none for a single task.
+        Processes; 0 works in this one. By default as many as there are cores.
     client : dask.distributed.Client, optional
         By default a cluster of processes on this machine, with TLS.
     frames : mapping of task to dask Delayed, optional
         What LSDB reads for a task ("lsdb"); `work` is called with it as its third argument.
     tick : callable, optional
         Called now and then with the number of rows of tasks that have begun and not ended ("local" only).
+    tries : int
+        After how many failures a task is given up; see `Tries`.
     """
     one_of("engine", engine, ENGINES)
     if workers is not None and workers < 0:
         raise ValueError(f"workers={workers}, wanted at least 0")
-    tick = tick or (lambda rows: None)
+    tick, tries = tick or (lambda rows: None), Tries(tries)
     if engine == "local":
-        if client is not None:
-            raise ValueError("engine='local' takes no client; give engine='dask', or leave the client out")
-        workers = workers if workers is not None else 0 if len(tasks) < 2 else cores()
-        if workers:
-            yield from _processes(tasks, work, min(workers, len(tasks)), tick)
+        if workers == 0:
+            yield from _here(tasks, work, tick, tries)
         else:
-            yield from _here(tasks, work, tick)
-    else:
+            yield from _processes(tasks, work, min(workers or cores(), len(tasks)), tick, tries)
+    elif tasks:
         with _client(client, workers) as client:
-            yield from _dask(tasks, work, client, frames)
+            yield from _dask(tasks, work, client, frames, tries)
 
 
 def cores() -> int:
@@ -94,21 +105,22 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _here(tasks, work, tick) -> Iterator:
-    for task in tasks:
-        tries, result = Tries(), None
-        while result is None:
-            done = [0]
+def _here(tasks, work, tick, tries: Tries) -> Iterator:
+    queue = deque(tasks)
+    while queue:
+        task, done = queue.popleft(), [0]
 
-            def tell(rows, done=done):
-                done[0] += rows
-                tick(done[0])
+        def tell(rows, done=done):
+            done[0] += rows
+            tick(done[0])
 
-            try:
-                result = work(task, tell)
-            except Exception as error:  # whatever a source or a model raises
-                if not tries.again(task, error):
-                    result = error
+        try:
+            result = work(task, tell)
+        except Exception as error:  # whatever a source or a model raises
+            if tries.again(task, error):
+                queue.append(task)
+                continue
+            result = error
         yield task, result
 
 
@@ -118,12 +130,14 @@ def _here(tasks, work, tick) -> Iterator:
 class _Slot:
     """One worker process and the pipe to it."""
 
-    def __init__(self, context, work, count, others: Sequence[Connection]):
+    def __init__(self, context, work, others: Sequence[Connection]):
         self.pipe, theirs = context.Pipe()
-        self.count, self.task = count, None
+        # no lock: a worker that is killed while it holds one would hold it for ever
+        self.count, self.task = context.Value("q", 0, lock=False), None
         # a child must not hold the parent's ends, or it would not notice the parent's death
         inherited = [self.pipe, *others] if context.get_start_method() == "fork" else []
-        self.process = context.Process(target=_serve, args=(work, theirs, count, inherited), daemon=True)
+        known = (work, theirs, self.count, inherited, os.getpid())
+        self.process = context.Process(target=_serve, args=known, daemon=True)
         self.process.start()
         theirs.close()
 
@@ -147,9 +161,11 @@ class _Slot:
         self.pipe.close()
 
 
-def _serve(work, pipe: Connection, count, inherited) -> None:
+def _serve(work, pipe: Connection, count, inherited, parent: int) -> None:
     for connection in inherited:
         connection.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends its workers
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
     def tell(rows):
         count.value += rows
@@ -164,20 +180,27 @@ def _serve(work, pipe: Connection, count, inherited) -> None:
         except Exception as error:  # any: the parent decides
             result = error
         try:
-            pipe.send(result)
-        except (TypeError, AttributeError, ValueError):  # an exception that cannot be sent
-            pipe.send(GalnbError(f"{type(result).__name__}: {result}"))
+            pipe.send(copy.copy(result))  # some exceptions cannot be made again from what they kept
         except OSError:
             return
+        except Exception:  # their constructors raise whatever they like
+            pipe.send(GalnbError(f"{type(result).__name__}: {result}"))
 
 
-def _processes(tasks, work, workers: int, tick) -> Iterator:
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, whatever it is doing."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
+
+
+def _processes(tasks, work, workers: int, tick, tries: Tries) -> Iterator:
     # fork, where it is safe: workers share the images in memory, and start at once
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    queue, tries, slots = deque(tasks), Tries(), []
+    queue, slots = deque(tasks), []
     try:
         for _ in range(workers):
-            slots.append(_Slot(context, work, context.Value("q", 0), [slot.pipe for slot in slots]))
+            slots.append(_Slot(context, work, [slot.pipe for slot in slots]))
         while queue or any(slot.task is not None for slot in slots):
             for at, slot in enumerate(slots):
                 if slot.task is None and queue:
@@ -209,7 +232,7 @@ def _processes(tasks, work, workers: int, tick) -> Iterator:
 def _again(dead: _Slot, context, work, slots) -> _Slot:
     dead.close()
     alive = [slot.pipe for slot in slots if slot is not dead]
-    return _Slot(context, work, context.Value("q", 0), alive)
+    return _Slot(context, work, alive)
 
 
 # Dask
@@ -220,48 +243,68 @@ def _client(client, workers):
     if client is not None:
         yield client
         return
-    distributed = need("distributed", extra="scale")
-    # TLS: on a shared machine any user could else run code as this one
-    cluster = distributed.LocalCluster(
-        n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        security=distributed.Security.temporary(),
-    )  # fmt: skip
-    try:
-        with distributed.Client(cluster) as own:
-            yield own
-    finally:
-        cluster.close()
+    dask, distributed = need("dask", extra="scale"), need("distributed", extra="scale")
+    # forked from a server that has imported what they need: a worker is back in a moment after its death
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    options = {"distributed.worker.multiprocessing-method": "forkserver"} if server else {}
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "5s", **options}):
+        if server:
+            distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "galnb.tasks"])
+        # TLS: on a shared machine any user could else run code as this one
+        cluster = distributed.LocalCluster(
+            n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1",
+            dashboard_address="127.0.0.1:0", security=distributed.Security.temporary(),
+            scheduler_kwargs={"allowed_failures": 0}, silence_logs="CRITICAL",
+        )  # fmt: skip
+        try:
+            with distributed.Client(cluster) as own:
+                yield own
+        finally:
+            cluster.close()
 
 
-def _dask(tasks, work, client, frames) -> Iterator:
+def _dask(tasks, work, client, frames, tries: Tries) -> Iterator:
     distributed = need("distributed", extra="scale")
     carrier = _carrier(distributed, work)
     client.register_plugin(carrier)
-    queue, tries, begun = deque(tasks), Tries(), {}
-    ended = distributed.as_completed()
+    queue, begun = deque(tasks), {}
     try:
         while queue or begun:
-            window = 4 * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-            while queue and len(begun) < window:  # few at a time: a restarted worker has little to redo
+            # none waits on a worker: a death there would be laid at its door too
+            while queue and len(begun) < _threads(client):
                 task = queue.popleft()
-                future = _begin(client, carrier.name, task, frames)
-                begun[future.key] = task
-                ended.add(future)
-            future = next(ended)
-            task = begun.pop(future.key)
-            result = future.result() if future.status == "finished" else future.exception()
-            if isinstance(result, distributed.scheduler.KilledWorker):
-                result = WorkerDied(str(result))
-            elif future.status != "finished" and not isinstance(result, Exception):
-                result = GalnbError(f"it was {future.status}")
-            if not isinstance(result, Exception):
-                tries.done(task)
-            elif tries.again(task, result):
-                queue.append(task)
+                begun[_begin(client, carrier.name, task, frames)] = task
+            try:
+                ended = distributed.wait(list(begun), timeout=2, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
                 continue
-            yield task, result
+            for future in ended:
+                task = begun.pop(future)
+                if future.status not in ("finished", "error"):  # the scheduler has lost it
+                    queue.append(task)
+                    continue
+                result = future.result() if future.status == "finished" else future.exception()
+                if isinstance(result, distributed.scheduler.KilledWorker):
+                    result = WorkerDied(str(result))
+                if not isinstance(result, Exception):
+                    tries.done(task)
+                elif tries.again(task, result):
+                    queue.append(task)
+                    continue
+                yield task, result
     finally:
         client.unregister_worker_plugin(carrier.name)
+
+
+def _threads(client) -> int:
+    """How many tasks the workers take at once; those that a cluster of this process gave up begin again."""
+    workers, wanted = (
+        client.scheduler_info(n_workers=-1)["workers"],
+        getattr(client.cluster, "worker_spec", ()),
+    )
+    if len(workers) < len(wanted):
+        client.cluster.scale(len(wanted))
+    return max(1, sum(worker["nthreads"] for worker in workers.values()))
 
 
 def _begin(client, name: str, task, frames):

@@ -13,12 +13,16 @@ Every message has three parts: what came, what was wanted, what to do.
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 from types import ModuleType
 
 
 class GalnbError(Exception):
     """The root: `except GalnbError` catches whatever galnb raises on purpose."""
+
+    def __reduce__(self):  # whole out of another process, though its constructor wants other arguments
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
 
 
 class BadInput(GalnbError, ValueError):

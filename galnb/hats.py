@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .errors import BadInput
+
 INDEX, ORDER = "_healpix_29", 29
-PROPERTIES, PARTITIONS, MANIFEST = "hats.properties", "partition_info.csv", "manifest.json"
+PROPERTIES, PARTITIONS, MANIFEST = "hats.properties", "partition_info.csv", "manifest.jsonl"
+COLLECTION = "collection.properties"
 METADATA, SCHEMA = "dataset/_metadata", "dataset/_common_metadata"
 FINEST = 13  # no partition is smaller than a HEALPix pixel of this order, 26 arcsec wide
 
@@ -61,6 +64,35 @@ def position(healpix) -> tuple[np.ndarray, np.ndarray]:
 
     ra, dec = healpix_to_lonlat(np.asarray(healpix, dtype=np.uint64), depth=ORDER)
     return ra.deg, dec.deg
+
+
+def separation(ra, dec, ra0: float, dec0: float) -> np.ndarray:
+    """Arcseconds (n,) between places and one place, all in degrees; NaN where a place is not known."""
+    from astropy.coordinates import angular_separation
+
+    place = [
+        np.radians(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)) for values in (ra, dec)
+    ]
+    return np.degrees(angular_separation(*place, np.radians(ra0), np.radians(dec0))) * 3600
+
+
+def sky(table, ra=None, dec=None) -> tuple[np.ndarray, np.ndarray] | None:
+    """ra and dec (n,) in degrees; where not given, those of a table's columns, however capitalised."""
+    if ra is None or dec is None:
+        named = {name.lower(): table[name] for name in table.colnames}
+        if not {"ra", "dec"} <= set(named):
+            return None
+        ra, dec = (_degrees(named[name], name) for name in ("ra", "dec"))
+    ra, dec = (np.ma.filled(np.ma.asarray(values, dtype=float), np.nan) for values in (ra, dec))
+    return (ra, dec) if np.isfinite(ra).any() else None
+
+
+def _degrees(column, name: str) -> np.ma.MaskedArray:
+    values, unit = np.ma.asarray(column), getattr(column, "unit", None)
+    if values.dtype.kind not in "iuf":
+        todo = "wanted degrees; convert it with astropy.coordinates.Angle, or rename it"
+        raise BadInput(f"column {name!r}", f"it holds {values.dtype}, {todo}")
+    return values * unit.to("deg") if unit is not None and unit.is_equivalent("deg") else values
 
 
 def place(ids, ra=None, dec=None) -> np.ndarray:
@@ -112,22 +144,25 @@ def partition_info(pixels: list[Pixel]) -> bytes:
 
 def properties(name: str, *, rows: int, size: int, most: int, extra: dict[str, str]) -> bytes:
     """The contents of hats.properties: a catalogue of objects with columns ra and dec."""
-    from . import __version__
-
     entries = {
         "obs_collection": name, "dataproduct_type": "object", "hats_nrows": rows, "hats_col_ra": "ra",
         "hats_col_dec": "dec", "hats_col_healpix": INDEX, "hats_col_healpix_order": ORDER,
         "hats_npix_suffix": ".parquet", "hats_max_rows": most, "hats_estsize": size // 1024,
-        "hats_version": "v1.0", "hats_builder": f"galnb v{__version__}", **extra,
+        "hats_version": "v1.0", **extra,
     }  # fmt: skip
     return "".join(["#HATS catalog\n", *(f"{key}={value}\n" for key, value in entries.items())]).encode()
 
 
 def read_properties(path: Path) -> dict[str, str]:
     """Entries of a hats.properties file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", "!")))
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def is_ours(described: dict[str, str]) -> bool:
+    """Whether galnb wrote a catalogue, by its properties (LSDB copies those of its input, but for this)."""
+    return described.get("hats_builder", "").startswith("galnb")
 
 
 def read_partition_info(path: Path) -> list[Pixel]:

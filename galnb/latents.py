@@ -107,6 +107,21 @@ class Latents:
         """The Latents of object ids, in their order."""
         return self[self.rows_of(ids)]
 
+    def near(self, ra: float, dec: float, *, radius_arcsec: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+        """Rows within a radius of a place in degrees, nearest first, and how far in arcsec they are."""
+        from .hats import separation
+
+        apart = separation(self["ra"], self["dec"], ra, dec)
+        rows = np.flatnonzero(apart <= radius_arcsec)
+        rows = rows[np.argsort(apart[rows], kind="stable")]
+        return rows, apart[rows]
+
+    def model(self):
+        """The model that made the latents, or None where its weights are not shipped."""
+        from .weights import same
+
+        return same(self.meta.get("weights", {}))
+
     def to_holoviews(
         self, plane="pca", *, color="count", width: int = 700, height: int = 600, dynamic=True, session=None
     ):

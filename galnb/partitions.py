@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .arrow import from_arrow
+from .arrow import from_arrow, missing
 from .builder import intact
 from .hats import Pixel
 
@@ -48,6 +49,7 @@ class Partitions:
         self.damaged: list[str] = []
         self._lines, self._checked = lines, {}
         self._kept: OrderedDict = OrderedDict()
+        self._lock = threading.RLock()
 
     def type(self, name: str) -> pa.DataType:
         """Arrow's type of a column."""
@@ -58,14 +60,14 @@ class Partitions:
 
         z is float32 (k, d). Pieces of a damaged partition are NaN (z) or masked.
         """
-        for at, pixel in enumerate(self.pixels):
+        for at in range(len(self.pixels)):
             skip, rows = max(0, start - int(self.starts[at])), int(self.starts[at + 1] - self.starts[at])
             if skip >= rows:
                 continue
             if not self.usable(at):
-                yield missing(self.type(name), rows - skip)
+                yield from (self.missing(name, min(65_536, rows - k)) for k in range(skip, rows, 65_536))
                 continue
-            file = self.open(pixel)
+            file = self.open(at)
             for batch in file.iter_batches(65_536, columns=self._stored(name), use_threads=False):
                 if skip < len(batch):
                     yield self._decode(pa.Table.from_batches([batch[skip:]]), name)
@@ -73,44 +75,41 @@ class Partitions:
 
     def read(self, name: str, rows) -> np.ndarray:
         """A column at some rows (k,), in their order; for a damaged partition's, as in `chunks`."""
-        parts = np.searchsorted(self.starts, rows, side="right") - 1
-        found = None
-        for at in np.unique(parts):
-            here = np.flatnonzero(parts == at)
-            if not self.usable(at):
-                values = missing(self.type(name), len(here))
-            else:
-                values = self._pick(at, name, rows[here] - self.starts[at])
-            if found is None:
-                found = np.ma.zeros((len(rows), *values.shape[1:]), dtype=values.dtype)
+        found = self.missing(name, len(rows))
+        for here, values in self._pieces(name, rows):
             if found.dtype.kind == "U" and found.dtype.itemsize < values.dtype.itemsize:
                 found = found.astype(values.dtype)
             found[here] = values
-        if found is None:
-            found = missing(self.type(name), 0)
         return found if np.ma.is_masked(found) else np.asarray(found)
 
-    def _pick(self, at: int, name: str, rows: np.ndarray) -> np.ndarray:
-        """Rows of one partition, through the row groups that hold them."""
-        file, groups = None, first_rows(self.footer(at))
-        group = np.searchsorted(groups, rows, side="right") - 1
-        values = None
-        for k in np.unique(group):
-            key = (at, int(k), name)
-            if key not in self._kept:
-                file = file or self.open(self.pixels[at])
-                self._keep(key, self._decode(file.read_row_group(int(k), columns=self._stored(name)), name))
-            part = self._kept[key]
-            self._kept.move_to_end(key)
-            here = group == k
-            if values is None:
-                values = np.ma.zeros((len(rows), *part.shape[1:]), dtype=part.dtype)
-            if values.dtype.kind == "U" and values.dtype.itemsize < part.dtype.itemsize:
-                values = values.astype(part.dtype)
-            values[here] = part[rows[here] - groups[k]]
-        return values
+    def missing(self, name: str, rows: int) -> np.ndarray:
+        """Rows of a column in a damaged partition: NaN where numbers can be, else masked."""
+        found = missing(self.type(name), rows)
+        return np.full(found.shape, np.nan, dtype=np.float32) if name == "z" else found
 
-    def _keep(self, key, values: np.ndarray) -> None:
+    def _pieces(self, name: str, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Which of `rows`, and their values, from one row group after the other."""
+        parts = np.searchsorted(self.starts, rows, side="right") - 1
+        for at in np.unique(parts):
+            if not self.usable(at):
+                continue
+            here = np.flatnonzero(parts == at)
+            inside, firsts = rows[here] - self.starts[at], first_rows(self.footer(at))
+            group = np.searchsorted(firsts, inside, side="right") - 1
+            for k in np.unique(group):
+                yield here[group == k], self._group(at, int(k), name)[inside[group == k] - firsts[k]]
+
+    def _group(self, at: int, k: int, name: str) -> np.ndarray:
+        """A column of one row group, kept for the next question."""
+        key = (at, k, name)
+        with self._lock:  # widgets ask from several threads
+            if key not in self._kept:
+                table = self.open(at).read_row_group(k, columns=self._stored(name))
+                self._keep(key, self._decode(table, name))
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def _keep(self, key, values) -> None:
         self._kept[key] = values
         while sum(part.nbytes for part in self._kept.values()) > KEPT and len(self._kept) > 1:
             self._kept.popitem(last=False)
@@ -125,16 +124,21 @@ class Partitions:
         values = np.asarray(values, dtype=np.float32)
         return values * from_arrow(table["z_scale"])[:, None] if "z_scale" in table.column_names else values
 
-    def open(self, pixel: Pixel) -> pq.ParquetFile:
+    def open(self, at: int) -> pq.ParquetFile:
         """A partition's file."""
-        return pq.ParquetFile(self.path / pixel.path, page_checksum_verification=True)
+        file = self.path / self.pixels[at].path
+        return pq.ParquetFile(file, metadata=self.footer(at), page_checksum_verification=True)
 
     def footer(self, at: int) -> pq.FileMetaData:
         """A partition's footer."""
-        key = (at, "footer")
-        if key not in self._kept:
-            self._kept[key] = _Footer(pq.read_metadata(self.path / self.pixels[at].path))
-        return self._kept[key].metadata
+        with self._lock:
+            if at not in self._kept:
+                self._keep(at, _Footer(pq.read_metadata(self.path / self.pixels[at].path)))
+            return self._kept[at].metadata
+
+    def may_hold(self, at: int, ids: np.ndarray) -> bool:
+        """Whether one of some ids may be in a partition, by what the manifest tells."""
+        return not self._lines or between(ids, *self._lines[at]["ids"])
 
     def usable(self, at: int) -> bool:
         """Whether a partition's file has the bytes that were written, looked at once."""
@@ -161,10 +165,8 @@ class Partitions:
 
 
 class _Footer:
-    nbytes = 4096
-
     def __init__(self, metadata: pq.FileMetaData):
-        self.metadata = metadata
+        self.metadata, self.nbytes = metadata, 4 * metadata.serialized_size
 
 
 def first_rows(footer: pq.FileMetaData) -> np.ndarray:
@@ -173,13 +175,6 @@ def first_rows(footer: pq.FileMetaData) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
 
 
-def missing(kind: pa.DataType, rows: int) -> np.ndarray:
-    """Rows of a damaged partition: NaN where numbers can be, else masked."""
-    if pa.types.is_fixed_size_list(kind):
-        dtype = np.float32 if pa.types.is_integer(kind.value_type) else kind.value_type.to_pandas_dtype()
-        dtype = np.float32 if dtype == np.float16 else dtype
-        return np.full((rows, kind.list_size), np.nan, dtype=dtype)
-    if pa.types.is_floating(kind):
-        return np.full(rows, np.nan, dtype=kind.to_pandas_dtype())
-    dtype = np.dtype("U1") if kind in (pa.string(), pa.large_string()) else np.dtype(kind.to_pandas_dtype())
-    return np.ma.masked_all(rows, dtype=dtype)
+def between(values: np.ndarray, low, high) -> bool:
+    """Whether any value lies from `low` to `high`."""
+    return bool(((values >= low) & (values <= high)).any())

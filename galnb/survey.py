@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from . import builder, hats, weights
+from . import builder, disk, hats, weights
 from .builder import DTYPES
 from .catalogue import Catalogue
 from .engines import ENGINES, WorkerDied, run
@@ -23,10 +23,8 @@ from .provenance import array_hash, versions
 from .sources.base import Loaded, Source
 from .tasks import Encoding, Task, plan
 
-FIRST, SOME = (
-    64,
-    16,
-)  # galaxies, of that many partitions, are tried first: what is wrong with all is told at once
+# galaxies, of so many partitions, are tried first: what is wrong with all is told at once
+FIRST, SOME = 64, 4
 
 
 def encode_survey(
@@ -50,11 +48,14 @@ def encode_survey(
     one_of("engine", engine, ENGINES)
     if catalog is not None and engine != "lsdb":
         raise ValueError(f"engine={engine!r} takes no catalog; give engine='lsdb', or leave it out")
+    if client is not None and engine == "local":
+        raise ValueError("engine='local' takes no client; give engine='dask', or leave it out")
     source = Loaded(galaxies) if isinstance(galaxies, Images) else galaxies
     if not len(source):
         raise BadInput("galaxies", "there are none, wanted at least one")
     if model.device.type != "cpu" and engine == "local" and workers is None:
         workers = 0  # a GPU is not shared with forked processes
+    path = path.absolute()  # workers may be elsewhere
     work = Encoding(source, model, path, batch=batch, dtype=dtype, skip_bad=skip_bad)
     if catalog is None:
         tasks = plan(source, partition_rows=partition_rows)
@@ -71,13 +72,13 @@ def encode_survey(
     meta = {
         "model": type(model).__name__, "config": _plain(model.config), "weights": weights.made_of(model),
         "bands": list(model.bands), "dtype": dtype, "batch": batch, "skip_bad": skip_bad,
-        "galaxies": {"ids": array_hash(np.array(source.id.tolist())), "bands": list(source.bands), **about},
+        "galaxies": {"source": source.fingerprint(), "bands": list(source.bands), **about},
         "versions": versions(),
     }  # fmt: skip
     options = {"engine": engine, "workers": workers, "client": client, "progress": progress}
     with ExitStack() as stack:
         if engine == "lsdb":
-            catalog = catalog or stack.enter_context(_planned(path, source, tasks))
+            catalog = stack.enter_context(_planned(path, source, tasks)) if catalog is None else catalog
             pixels = [Pixel(p.order, p.pixel) for p in catalog.get_ordered_healpix_pixels()]
             delayed = dict(zip(pixels, catalog.to_delayed(), strict=True))
             options["frames"] = {task: delayed[task.pixel] for task in tasks}
@@ -97,18 +98,23 @@ def _planned(path: Path, source: Source, tasks: list[Task]):
     lsdb = need("lsdb", extra="scale")
     folder = path.with_name(f".{path.name}.plan")
     try:
-        for task in tasks:
-            columns = {hats.INDEX: task.healpix, "id": source.id[task.rows], "ra": task.ra, "dec": task.dec}
-            file = folder / task.pixel.path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.table(columns), file)
-        pq.write_metadata(pq.read_schema(file), folder / hats.SCHEMA)
-        (folder / hats.PARTITIONS).write_bytes(hats.partition_info([task.pixel for task in tasks]))
-        sizes = {"rows": len(source), "size": 0, "most": max(map(len, tasks)), "extra": {}}
-        (folder / hats.PROPERTIES).write_bytes(hats.properties("plan", **sizes))
+        with disk.told(folder):
+            _write_plan(folder, source, tasks)
         yield lsdb.open_catalog(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_plan(folder: Path, source: Source, tasks: list[Task]) -> None:
+    for task in tasks:
+        columns = {hats.INDEX: task.healpix, "id": source.id[task.rows], "ra": task.ra, "dec": task.dec}
+        file = folder / task.pixel.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), file)
+    pq.write_metadata(pq.read_schema(file), folder / hats.SCHEMA)
+    (folder / hats.PARTITIONS).write_bytes(hats.partition_info([task.pixel for task in tasks]))
+    sizes = {"rows": len(source), "size": 0, "most": max(map(len, tasks)), "extra": {}}
+    (folder / hats.PROPERTIES).write_bytes(hats.properties("plan", **sizes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,22 +125,20 @@ class _Types:
 
     def __call__(self, task: Task, tell, frame=None) -> pa.Schema | None:
         table, _ = self.work.table(task, frame=frame)
-        if not len(table):
-            return None
-        text = {f.name: pa.field(f.name, pa.string()) for f in table.schema if pa.types.is_null(f.type)}
-        return pa.schema([text.get(field.name, field) for field in table.schema])
+        return table.schema if len(table) else None
 
 
 def _schema(work: Encoding, tasks: list[Task], workers: int | None) -> pa.Schema | None:
     """The catalogue's columns, from the first galaxies that can be read; what is wrong with all is raised."""
-    for task in tasks[:SOME]:
+    reasons, workers = [], 1 if workers is None else min(workers, 1)
+    for task in tasks[:: -(-len(tasks) // SOME)]:
         # in a process of its own: an image may end the one that reads it
-        ((_, found),) = run([task[:FIRST]], _Types(work), workers=min(1 if workers is None else workers, 1))
-        if isinstance(found, WorkerDied) or found is None:
-            continue
-        if isinstance(found, Exception):
-            raise found
-        return found
+        ((_, found),) = run([task[:FIRST]], _Types(work), workers=workers, tries=1)
+        if isinstance(found, pa.Schema):
+            return found
+        reasons += [found] if isinstance(found, Exception) and not isinstance(found, WorkerDied) else []
+    if reasons:
+        raise reasons[0]
     return None
 
 

@@ -20,7 +20,7 @@ from .errors import BadInput
 from .hats import Pixel
 from .images import Images, as_ids, find
 from .models.base import Model
-from .sources.base import Source, sky
+from .sources.base import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class Encoding:
             if len(images):
                 z = self.model.encode(x.to(self.model.device)).float().cpu().numpy()
                 parts.append((part, images.id, z, images.table))
-            tell(min(self.batch, len(task)))
+            tell(len(part))
         left_out = sorted((entry.where, entry.reason) for entry in source.quarantine)
         if not parts:
             return pa.table({}), left_out
@@ -160,7 +160,7 @@ class Encoding:
         for name in names[rows < 0]:
             source.set_aside(BadInput(f"id {name}", "the source has no image of it"))
         columns = columns[rows >= 0]
-        places = sky(columns)
+        places = hats.sky(columns)
         ra, dec = places if places is not None else np.full((2, len(columns)), np.nan)
         healpix = np.asarray(columns[hats.INDEX])
         columns.remove_columns([hats.INDEX, self.id_column])

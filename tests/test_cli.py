@@ -74,7 +74,10 @@ def test_the_module_runs_and_its_help_tells_every_command():
     command = [sys.executable, "-m", "galnb", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(cli.__file__).parents[1])
     assert done.returncode == 0 and not done.stderr
-    assert all(f"\n    {name}  " in done.stdout for name in ("lab", "demo", "train", "encode", "doctor"))
+    assert all(
+        f"\n    {name}  " in done.stdout
+        for name in ("lab", "demo", "train", "encode", "similar", "mock", "doctor")
+    )
 
 
 def test_no_command_at_all_asks_for_help(capsys):
@@ -82,7 +85,7 @@ def test_no_command_at_all_asks_for_help(capsys):
     assert "Start with `galnb lab`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["lab", "demo", "train", "encode", "doctor"])
+@pytest.mark.parametrize("command", ["lab", "demo", "train", "encode", "similar", "mock", "doctor"])
 def test_each_command_explains_each_of_its_words(capsys, command):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
@@ -209,7 +212,10 @@ def test_lab_without_its_folder_says_how_to_name_another(refused):
         ("encode galaxies.npz --model ae50-sds --out z.parquet", "did you mean 'ae50-sdss'?"),
         ("encode nowhere --model model.safetensors --out z.parquet", "nowhere: there is no such file"),
         ("encode galaxies.npz --model model.safetensors --out z.parquet", "wanted are 1 (r); name the"),
-        ("encode galaxies.npz --model model.safetensors --bands r --out z.csv", "ends in .parquet"),
+        (
+            "encode galaxies.npz --model model.safetensors --bands r --out z.csv",
+            "wanted a folder.hats or a file.parquet",
+        ),
         ("encode galaxies.npz --model ae50-sdss --bands i,r,g --out z.parquet", "1 bands, bands= names 3"),
         ("train nowhere.toml", "nowhere.toml: No such file"),
         ("train tiny.toml --device cdua", "did you mean 'cuda'?"),

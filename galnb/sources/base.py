@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import BadInput
+from ..hats import sky
 from ..images import Images
+from ..provenance import array_hash
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Source(ABC):
     def positions(self) -> tuple[np.ndarray, np.ndarray] | None:
         """ra and dec (n,) in degrees of all galaxies, NaN where unknown, without reading images; or None."""
         return None
+
+    def fingerprint(self) -> str:
+        """Hex digest of the names; and, where it costs no reading of images, of some pixels and columns."""
+        return array_hash(np.array(self.id.tolist()))
 
     @abstractmethod
     def read_rows(self, rows: np.ndarray) -> Images:
@@ -114,16 +120,15 @@ class Loaded(Source):
     def positions(self):
         return sky(self.images.table, self.images.ra, self.images.dec)
 
+    def fingerprint(self):
+        return array_hash(np.array(self.id.tolist()), *sample(self))
+
     def read_rows(self, rows):
         return self.images[rows]
 
 
-def sky(table, ra=None, dec=None) -> tuple[np.ndarray, np.ndarray] | None:
-    """ra and dec (n,) in degrees; where not given, those of a table's columns, however capitalised."""
-    if ra is None or dec is None:
-        named = {name.lower(): name for name in table.colnames}
-        if not {"ra", "dec"} <= set(named):
-            return None
-        ra, dec = table[named["ra"]], table[named["dec"]]
-    ra, dec = (np.ma.filled(np.ma.asarray(values, dtype=float), np.nan) for values in (ra, dec))
-    return (ra, dec) if np.isfinite(ra).any() else None
+def sample(source: Source) -> list[np.ndarray]:
+    """Pixels and columns of up to a thousand galaxies of a source, evenly over its rows."""
+    images = source.read_rows(np.unique(np.linspace(0, len(source) - 1, 1000).astype(int)))
+    names = images.table.colnames
+    return [images.pixels, np.array(names), *(np.asarray(images.table[name]).astype(str) for name in names)]

@@ -8,8 +8,10 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..errors import BadInput, BandMismatch
+from ..hats import sky
 from ..images import Images
-from .base import Source, sky
+from ..provenance import array_hash
+from .base import Source, sample
 from .fits import READER
 
 FITS = {".fits", ".fit", ".fts", ".fz"}
@@ -99,9 +101,13 @@ class Folder(Source):
         if self._array is not None:
             n = self._array.shape[1]
             return COLORS.get(n, tuple(f"band{i}" for i in range(n)))
+        return tuple(self._first()[1]["bands"])
+
+    def _first(self) -> tuple[np.ndarray, dict]:
+        """Pixels and header of the first file that can be read: what the others are held to."""
         for file in self._files:
             try:
-                return tuple(_read_file(file)[1]["bands"])
+                return _read_file(file)
             except BadInput as error:
                 reason = error
         raise reason
@@ -119,6 +125,10 @@ class Folder(Source):
         ):
             found = np.array([_sky(file) for file in self._files]).T
         return found
+
+    def fingerprint(self) -> str:
+        told = [] if self._array is None else sample(self)
+        return array_hash(np.array(self.id.tolist()), *told)
 
     def read_rows(self, rows: np.ndarray) -> Images:
         if self._array is not None:
@@ -149,9 +159,9 @@ class Folder(Source):
             todo = f"{file} has other bands than the rest: read it apart, or name them all with bands="
             raise BadInput(file, str(BandMismatch(tuple(header["bands"]), self.bands, todo)))
         plane = self._crop(plane, str(file))
-        self._shape = self._shape or plane.shape
-        if plane.shape != self._shape:
-            (_, y, x), (_, height, width) = plane.shape, self._shape
+        self._shape = self._shape or (2 * (self.size,) if self.size else self._first()[0].shape[-2:])
+        if plane.shape[-2:] != self._shape:
+            (y, x), (height, width) = plane.shape[-2:], self._shape
             raise BadInput(file, f"{y} x {x} pixels, the others have {height} x {width}; crop all with size=")
         return plane, header
 
