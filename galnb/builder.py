@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas  # noqa: F401  pyarrow wants it at its first array: once, here, and not in every worker anew
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .cells import sort_codes
+from .buckets import Plan, alone, append, append_dealt, by_bucket, pieces, which
 from .disk import sync, told, write
 from .store import PIECE, Store, as_text, commonest
 from .stored import Stored
-from .stream import BUCKET, Plan, alone, append, append_dealt, by_bucket, pieces, which
 from .tree import amounts
 
 MOST_NAMES = 1 << 17  # different strings that are counted at once; beyond, the rarest are forgotten
@@ -66,18 +65,30 @@ def _factors(chunk) -> tuple[np.ndarray, list[str]]:
     return codes, list(names)
 
 
-def _deal(store: Store, plan: Plan, name: str, chunks, names, key: str) -> None:
-    row = 0
+def _values(chunks, names):
+    """Pieces as they are kept, numbers or codes, put together to some size: a file is opened for each."""
+    held, n = [], 0
     for chunk in chunks(0):
-        if row + len(chunk) > store.n_rows:
-            row += len(chunk)
-            break
         if names is None:
-            values = np.ma.filled(np.ma.asarray(chunk).astype(np.float32), np.nan)
+            held.append(np.ma.filled(np.ma.asarray(chunk).astype(np.float32), np.nan))
         else:
             codes, own = _factors(chunk)
-            known = [names[1].get(text, len(names[0]) - 1) for text in own]
-            values = np.array(known, dtype=np.int8)[codes] if len(own) else np.zeros(0, dtype=np.int8)
+            known = np.array([names[1].get(text, len(names[0]) - 1) for text in own], dtype=np.int8)
+            held.append(known[codes])
+        n += len(held[-1])
+        if n >= PIECE:
+            yield np.concatenate(held)
+            held, n = [], 0
+    if n:
+        yield np.concatenate(held)
+
+
+def _deal(store: Store, plan: Plan, name: str, chunks, names, key: str) -> None:
+    row = 0
+    for values in _values(chunks, names):
+        if row + len(values) > store.n_rows:
+            row += len(values)
+            break
         for xy in pieces(store.xy, row, row + len(values)):
             order, ends = by_bucket(which(xy, plan), len(plan.buckets))
             append_dealt(store.folder, f"column-{key}-bucket", values[: len(xy)][order], ends)
@@ -103,13 +114,13 @@ def _sort(store: Store, plan: Plan, names, path: Path) -> None:
             dealt = path.with_name(f"{path.stem}-bucket-{bucket:06d}")
             cells = store.tree.counted.read(ends[bucket], ends[bucket + 1])
             own = np.zeros((k or 2, len(cells)))
-            for first, values in _in_order(store, dealt, kind, start, stop):
+            for first, values in _in_order(store, dealt, kind, start, stop, plan.heap(bucket)):
                 append(values_file, values)
                 own += amounts(cells, first, values, k)
                 gathered += amounts(waiting, first, values, k)
             dealt.unlink(missing_ok=True)
             append(totals_file, _told(own, k))
-            beyond = np.flatnonzero(cells["start"].astype(np.int64) + cells["count"] > stop)
+            beyond = np.flatnonzero(cells["start"] + cells["count"] > stop)
             waiting = np.concatenate([waiting, cells[beyond]])
             gathered = np.concatenate([gathered, own[:, beyond]], axis=1)
             numbers = np.concatenate([numbers, beyond + ends[bucket]])
@@ -121,9 +132,9 @@ def _sort(store: Store, plan: Plan, names, path: Path) -> None:
     sync(totals_path)
 
 
-def _in_order(store: Store, dealt: Path, kind: str, start: int, stop: int):
-    """First sorted position and values of a bucket, in the map's order."""
-    if stop - start > BUCKET:  # all in one cell, and there as they came
+def _in_order(store: Store, dealt: Path, kind: str, start: int, stop: int, heap: bool):
+    """First sorted position and values of a bucket, in the map's order, which is a heap's own."""
+    if heap:
         values = Stored(dealt, kind, stop - start)
         for at in range(start, stop, PIECE):
             yield at, values.read(at - start, min(at + PIECE, stop) - start)
@@ -131,9 +142,8 @@ def _in_order(store: Store, dealt: Path, kind: str, start: int, stop: int):
     values = np.fromfile(dealt, dtype=kind)
     order = store.order.read(start, stop)
     # values came by row: the n-th belongs to the n-th lowest row
-    by_row = sort_codes(order.astype(np.uint64))[1]
     out = np.empty_like(values)
-    out[by_row] = values
+    out[np.argsort(order)] = values
     yield start, out
 
 

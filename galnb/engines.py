@@ -28,31 +28,55 @@ class WorkerDied(GalnbError):
     """The process that worked on a task ended without a word."""
 
 
-class Tries:
-    """How often each task has failed, and whether it is worth another try.
+class Queue:
+    """Tasks that wait for a worker, and those that failed.
 
-    A task is given up after 3 tries. Where a worker's death turns out to have been no fault of its task
-    (which succeeds later), deaths come from outside and prove less: then after up to 12.
+    A task is given up after 3 tries. Where a worker died over it, the verdict waits until all others are
+    done: did workers die that no task can have harmed (idle, or at one that succeeded later), or at a
+    quarter of all tasks, then deaths come from outside and prove little, and a task has 30 tries.
+
+    Attributes
+    ----------
+    waiting : deque
+    outside : bool
+        Whether workers have died for other reasons than their tasks.
+    deaths : int
+        Of workers that were at a task.
     """
 
-    def __init__(self, most: int = TRIES):
-        self.most, self.failed = most, Counter()
-        self._died: set = set()
-        self._innocent = 0
+    def __init__(self, tasks: Sequence, tries: int):
+        self.waiting, self.outside, self.deaths = deque(tasks), False, 0
+        self._n, self._tries, self._failed = len(tasks), tries, Counter()
+        self._died, self._doubtful = set(), []
 
     def done(self, task) -> None:
         """A task succeeded."""
-        self._innocent += task in self._died
+        self.outside |= task in self._died
 
-    def again(self, task, error: Exception) -> bool:
-        """Whether a task that failed is tried again."""
+    def failed(self, task, error: Exception) -> bool:
+        """A task failed; returns whether it is given up. Else it waits again, or for the verdict."""
         if isinstance(error, CannotWrite):  # no fault of the task, and no cure but the user's
             raise error
-        self.failed[task] += 1
+        self._failed[task] += 1
         died = isinstance(error, WorkerDied)
         if died:
+            self.deaths += 1
             self._died.add(task)
-        return self.failed[task] < self.most * (min(1 + self._innocent, 4) if died else 1)
+        if self._failed[task] < self._tries:
+            self.waiting.append(task)  # after the others: it may be the one that kills
+        elif died:
+            self._doubtful.append((task, error))
+        return self._failed[task] >= self._tries and not died
+
+    def verdicts(self) -> Iterator:
+        """What is given up, with its last error, now that no other task is left; the rest waits again."""
+        doubtful, self._doubtful = self._doubtful, []
+        self.outside |= len(self._died) > max(2, self._n / 4)
+        for task, error in doubtful:
+            if self.outside and self._failed[task] < 10 * self._tries:
+                self.waiting.append(task)
+            else:
+                yield task, error
 
 
 def run(
@@ -84,20 +108,20 @@ def run(
     tick : callable, optional
         Called now and then with the number of rows of tasks that have begun and not ended ("local" only).
     tries : int
-        After how many failures a task is given up; see `Tries`.
+        After how many failures a task is given up; see `Queue`.
     """
     one_of("engine", engine, ENGINES)
     if workers is not None and workers < 0:
         raise ValueError(f"workers={workers}, wanted at least 0")
-    tick, tries = tick or (lambda rows: None), Tries(tries)
+    tick, queue = tick or (lambda rows: None), Queue(tasks, tries)
     if engine == "local":
         if workers == 0:
-            yield from _here(tasks, work, tick, tries)
+            yield from _here(queue, work, tick)
         else:
-            yield from _processes(tasks, work, min(workers or cores(), len(tasks)), tick, tries)
+            yield from _processes(queue, work, min(workers or cores(), len(tasks)), tick)
     elif tasks:
         with _client(client, workers) as client:
-            yield from _dask(tasks, work, client, frames, tries)
+            yield from _dask(queue, work, client, frames)
 
 
 def cores() -> int:
@@ -105,23 +129,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _here(tasks, work, tick, tries: Tries) -> Iterator:
-    queue = deque(tasks)
-    while queue:
-        task, done = queue.popleft(), [0]
+def _here(queue: Queue, work, tick) -> Iterator:
+    while queue.waiting:
+        task, done = queue.waiting.popleft(), [0]
 
         def tell(rows, done=done):
             done[0] += rows
             tick(done[0])
 
         try:
-            result = work(task, tell)
+            yield task, work(task, tell)
         except Exception as error:  # whatever a source or a model raises
-            if tries.again(task, error):
-                queue.append(task)
-                continue
-            result = error
-        yield task, result
+            if queue.failed(task, error):
+                yield task, error
 
 
 # processes of this machine
@@ -143,7 +163,10 @@ class _Slot:
 
     def give(self, task) -> None:
         self.count.value, self.task = 0, task
-        self.pipe.send(task)
+        try:
+            self.pipe.send(task)
+        except OSError:  # it is dead, as `take` will tell
+            pass
 
     def take(self):
         """The result of the task; WorkerDied where there is none."""
@@ -151,8 +174,8 @@ class _Slot:
             result = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            return WorkerDied(f"its worker ended with exit code {self.process.exitcode}")
-        self.count.value = 0
+            result = WorkerDied(f"its worker ended with exit code {self.process.exitcode}")
+        self.task, self.count.value = None, 0
         return result
 
     def close(self) -> None:
@@ -194,35 +217,35 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _processes(tasks, work, workers: int, tick, tries: Tries) -> Iterator:
+def _processes(queue: Queue, work, workers: int, tick) -> Iterator:
     # fork, where it is safe: workers share the images in memory, and start at once
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    queue, slots = deque(tasks), []
+    slots = []
     try:
         for _ in range(workers):
             slots.append(_Slot(context, work, [slot.pipe for slot in slots]))
-        while queue or any(slot.task is not None for slot in slots):
-            for at, slot in enumerate(slots):
-                if slot.task is None and queue:
-                    try:
-                        slot.give(queue[0])
-                        queue.popleft()
-                    except OSError:  # it died while it had nothing to do
-                        slots[at] = _again(slot, context, work, slots)
-            ready = wait([slot.pipe for slot in slots if slot.task is not None], timeout=0.5)
+        while True:
+            for slot in slots:
+                if slot.task is None and queue.waiting:
+                    slot.give(queue.waiting.popleft())
+            if all(slot.task is None for slot in slots):
+                yield from queue.verdicts()
+                if not queue.waiting:
+                    return
+            ready = wait([slot.pipe for slot in slots], timeout=0.5)
             for at, slot in enumerate(slots):
                 if slot.pipe not in ready:
                     continue
                 task, result = slot.task, slot.take()
-                slot.task = None
                 if isinstance(result, WorkerDied):
                     slots[at] = _again(slot, context, work, slots)
-                if not isinstance(result, Exception):
-                    tries.done(task)
-                elif tries.again(task, result):
-                    queue.append(task)  # after the others: it may be the one that kills
-                    continue
-                yield task, result
+                if task is None:
+                    queue.outside = True  # it died while it had nothing to do
+                elif not isinstance(result, Exception):
+                    queue.done(task)
+                    yield task, result
+                elif queue.failed(task, result):
+                    yield task, result
             tick(sum(slot.count.value for slot in slots if slot.task is not None))
     finally:
         for slot in slots:
@@ -263,17 +286,26 @@ def _client(client, workers):
             cluster.close()
 
 
-def _dask(tasks, work, client, frames, tries: Tries) -> Iterator:
+def _dask(queue: Queue, work, client, frames) -> Iterator:
     distributed = need("distributed", extra="scale")
     carrier = _carrier(distributed, work)
     client.register_plugin(carrier)
-    queue, begun = deque(tasks), {}
+    begun, seen = {}, set()
     try:
-        while queue or begun:
+        while True:
+            workers = _workers(client)
+            seen |= set(workers)
             # none waits on a worker: a death there would be laid at its door too
-            while queue and len(begun) < _threads(client):
-                task = queue.popleft()
+            hands = max(1, sum(worker["nthreads"] for worker in workers.values()))
+            while queue.waiting and len(begun) < hands:
+                task = queue.waiting.popleft()
                 begun[_begin(client, carrier.name, task, frames)] = task
+            if not begun:
+                queue.outside |= len(seen) - len(workers) > queue.deaths  # some had nothing to do
+                yield from queue.verdicts()
+                if not queue.waiting:
+                    return
+                continue
             try:
                 ended = distributed.wait(list(begun), timeout=2, return_when="FIRST_COMPLETED").done
             except TimeoutError:
@@ -281,30 +313,30 @@ def _dask(tasks, work, client, frames, tries: Tries) -> Iterator:
             for future in ended:
                 task = begun.pop(future)
                 if future.status not in ("finished", "error"):  # the scheduler has lost it
-                    queue.append(task)
+                    queue.waiting.append(task)
                     continue
-                result = future.result() if future.status == "finished" else future.exception()
-                if isinstance(result, distributed.scheduler.KilledWorker):
-                    result = WorkerDied(str(result))
+                try:
+                    result = future.result()
+                except distributed.scheduler.KilledWorker as error:
+                    result = WorkerDied(str(error).partition(" Inspecting")[0])
+                except Exception as error:
+                    result = error
                 if not isinstance(result, Exception):
-                    tries.done(task)
-                elif tries.again(task, result):
-                    queue.append(task)
-                    continue
-                yield task, result
+                    queue.done(task)
+                    yield task, result
+                elif queue.failed(task, result):
+                    yield task, result
     finally:
         client.unregister_worker_plugin(carrier.name)
 
 
-def _threads(client) -> int:
-    """How many tasks the workers take at once; those that a cluster of this process gave up begin again."""
-    workers, wanted = (
-        client.scheduler_info(n_workers=-1)["workers"],
-        getattr(client.cluster, "worker_spec", ()),
-    )
-    if len(workers) < len(wanted):
-        client.cluster.scale(len(wanted))
-    return max(1, sum(worker["nthreads"] for worker in workers.values()))
+def _workers(client) -> dict[str, dict]:
+    """Workers by address. Those that a cluster of this process gave up, after deaths in a row, come anew."""
+    workers = client.scheduler_info(n_workers=-1).get("workers", {})
+    wanted = len(getattr(client.cluster, "worker_spec", ()))
+    if len(workers) < wanted:
+        client.cluster.scale(wanted)
+    return workers
 
 
 def _begin(client, name: str, task, frames):

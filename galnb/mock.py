@@ -49,8 +49,8 @@ def mock(
         What to imitate, with its columns of numbers; by default those of 7,704 SDSS galaxies, 50 numbers
         each, which `ae50-sdss` decodes.
     dec : pair of float
-        Declinations in degrees between which the survey lies, to within a HEALPix pixel. LSST's main
-        survey covers about -72 to 12.
+        Declinations in degrees between which the survey lies, to within a HEALPix pixel (7 degrees, or 15
+        below a million rows). LSST's main survey covers about -72 to 12.
     components : int
         Gaussians of the mixture; each galaxy's is in the column "component".
     dtype : "float16", "int8" or "float32"
@@ -186,7 +186,8 @@ def _footprint(rows: int, low: float, high: float) -> list[Pixel]:
         middle = (first << 2 * (hats.ORDER - order)) + (3 << 2 * (hats.ORDER - order)) // 4
         dec = hats.position(middle)[1]
         inside = first[(dec >= low) & (dec <= high)]
-        if len(inside) and rows <= MOST * len(inside) and (order >= 3 or high - low == 180):
+        fine = order >= (2 if rows <= 1e6 else 3) or high - low == 180
+        if len(inside) and rows <= MOST * len(inside) and fine:
             return [Pixel(order, int(number)) for number in inside]
     raise BadInput("mock", f"{rows:,} rows between {low} and {high} degrees are more than HATS can hold")
 

@@ -223,12 +223,16 @@ class Neighbors:
     def _tune(self, known: Truth) -> None:
         """Find the fewest lists, within a tenth, that give all rows, not only these, the wanted recall."""
 
+        index, means = self._index, []
+
         def good() -> bool:
             shares, _ = measure(self._search, known)
-            return shares.mean() - 2 * shares.std() / len(shares) ** 0.5 >= WANTED
+            means.append(shares.mean())
+            return means[-1] - 2 * shares.std() / len(shares) ** 0.5 >= WANTED
 
-        index = self._index
         while index.probes < index.lists and len(known.rows) and not good():
+            if len(means) > 2 and 0.5 < means[-1] < means[-3] + 1e-3:
+                return  # four times as many lists brought nothing: what is missing is lost to the codes
             index.probes = min(2 * index.probes, index.lists)
         low, high = index.probes // 2, index.probes
         while high - low > max(1, high // 10):

@@ -16,7 +16,7 @@ from .arrow import from_arrow, missing
 from .builder import intact
 from .hats import Pixel
 
-KEPT = 64 * 2**20  # bytes of decoded columns that are kept for the next question
+KEPT = 32 * 2**20  # bytes of decoded columns that are kept for the next question
 
 
 class Partitions:

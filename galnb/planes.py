@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+from pyarrow import default_memory_pool
 
 from . import disk
 from .errors import BadInput
@@ -57,6 +58,7 @@ def _stored(latents, plane: Plane, key, seed: int) -> Store:
     if known.exists() and latents.mended(json.loads(known.read_text())):
         shutil.rmtree(folder)  # galaxies that were left out are there again
     store = Store.stream(chunks, folder, n=len(latents))
+    default_memory_pool().release_unused()  # a map is small again once it is made
     if latents.damaged:
         disk.write(known, json.dumps(latents.damaged).encode())
     return store

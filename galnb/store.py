@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,7 +162,8 @@ class Store:
             xy = Stored(folder / "xy", ("<f4", (2,)), rows)
             store = cls(x, y, order, tree, rows, xy=xy, folder=folder, plan=plan)
             for path in sorted(folder.glob("column-*.json")):
-                store._open_column(json.loads(path.read_text()))
+                with suppress(ValueError, KeyError):  # a damaged one is as none: it can be added again
+                    store._open_column(json.loads(path.read_text()))
         except (OSError, ValueError, KeyError, TypeError) as error:
             begun = (folder / "journal.jsonl").exists()
             todo = "it is unfinished" if begun else f"not readable as a map ({error})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ class Stored:
         self.path, self.dtype, self.n = Path(path), np.dtype(dtype), int(n)
         self._alone = threading.Lock()
         try:
-            self._file = open(self.path, "rb", buffering=0)
-            size = os.fstat(self._file.fileno()).st_size
+            self._handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            weakref.finalize(self, os.close, self._handle)
+            size = os.fstat(self._handle).st_size
         except OSError as error:
             raise BadInput(self.path, f"not readable ({error.strerror}); build the map again") from error
         if size != self.n * self.dtype.itemsize:
@@ -62,10 +64,12 @@ class Stored:
 
     def _read(self, view: memoryview, at: int) -> int:
         if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [view], at)
+            return os.preadv(self._handle, [view], at)
         with self._alone:  # Windows: to go there and to read are two steps
-            self._file.seek(at)
-            return self._file.readinto(view)
+            os.lseek(self._handle, at, os.SEEK_SET)
+            data = os.read(self._handle, len(view))
+        view[: len(data)] = data
+        return len(data)
 
     def take(self, runs: np.ndarray) -> np.ndarray:
         """The stretches `runs` (k, 2), ascending, one after the other."""

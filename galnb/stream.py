@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from .cells import DEPTH, cell, codes_of, first_not_below, grow, interleave, jit, node_type, sort_codes
+from .buckets import Plan, alone, append, append_dealt, by_bucket, divided, pieces, which
+from .cells import DEPTH, codes_of, grow, jit, node_type, sort_codes
 from .disk import Journal, sync, told, write
 from .errors import BadInput
-from .store import PIECE, VERSION, Store, bounds_of
+from .store import VERSION, Store
 from .stored import Stored
 from .tree import LEAF, blocks_of, counted_of, leaf_size, leaves_of
 
-BUCKET = 1 << 22  # points that are sorted at once
-GRID, FINER = 11, 6  # halvings of the first count, and of each further one where points crowd
 EVERY = 1 << 20  # rows between journal lines
 SORTED = ("x", "y", "order", "cells", "blocks", "leaves")
 JOURNAL, DONE = "journal.jsonl", "store.json"
@@ -40,6 +39,7 @@ def stream(chunks, folder: Path, n: int | None) -> Store:
             try:
                 store = Store.open(folder)
                 if n in (None, store.n_rows):
+                    (folder / JOURNAL).unlink(missing_ok=True)
                     return store
             except BadInput:
                 pass
@@ -58,22 +58,6 @@ def stream(chunks, folder: Path, n: int | None) -> Store:
             write(folder / DONE, json.dumps(about, sort_keys=True).encode())
             (folder / JOURNAL).unlink()
     return Store.open(folder)
-
-
-@contextmanager
-def alone(folder: Path):
-    """Only one process works in a folder; others wait, and then find what it did."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _clear(folder: Path) -> None:
@@ -129,13 +113,6 @@ def _take_rows(chunks, folder: Path, journal: Journal, n: int | None) -> dict:
     return state
 
 
-def append(file, array: np.ndarray) -> None:
-    """Write all of an array at the end of a file."""
-    view = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-    while len(view):
-        view = view[file.write(view) :]
-
-
 @jit
 def _extent(xy, x0, x1, y0, y1):
     """How many points are finite, and what they span together with a span."""
@@ -148,115 +125,13 @@ def _extent(xy, x0, x1, y0, y1):
     return kept, x0, x1, y0, y1
 
 
-# which cells, which buckets
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How points are sorted.
-
-    Attributes
-    ----------
-    atoms : list of [level, code, number of points]
-        Cells that are sorted whole, along the curve.
-    buckets : list of int
-        First atom of each bucket.
-    """
-
-    n: int
-    n_rows: int
-    bounds: tuple[float, float, float, float]
-    atoms: list
-    buckets: list
-
-    @property
-    def firsts(self) -> np.ndarray:
-        """First code of each atom, at the deepest level."""
-        return np.array([code << 2 * (DEPTH - level) for level, code, _ in self.atoms], dtype=np.uint64)
-
-    @property
-    def starts(self) -> np.ndarray:
-        """First sorted position of each atom, and the end."""
-        return np.concatenate([[0], np.cumsum([count for *_, count in self.atoms])]).astype(np.int64)
-
-    def bucket(self, k: int) -> tuple[slice, int, int]:
-        """A bucket's atoms, its first and past-the-last sorted position."""
-        atoms = slice(self.buckets[k], [*self.buckets, len(self.atoms)][k + 1])
-        return atoms, int(self.starts[atoms.start]), int(self.starts[atoms.stop])
-
-    def point(self) -> np.dtype:
-        """Of a point on its way."""
-        return np.dtype([("x", "<f4"), ("y", "<f4"), ("row", "<u4" if self.n_rows < 2**32 else "<u8")])
-
-
 def _plan(folder: Path, journal: Journal, rows: dict) -> Plan:
     for line in journal.lines():
         if "plan" in line:
             return Plan(**line["plan"])
-    bounds = bounds_of(*rows["span"]) if rows["kept"] else (0.0, 1.0, 0.0, 1.0)
-    xy = Stored(folder / "xy", ("<f4", (2,)), rows["rows"])
-    atoms, crowded = [], [(0, 0)] if rows["kept"] > BUCKET // 2 else []
-    if not crowded and rows["kept"]:
-        atoms = [[0, 0, rows["kept"]]]
-    while crowded:
-        level = crowded[0][0]
-        finer = min(FINER if level else GRID, DEPTH - level)
-        codes = np.array(sorted(code for _, code in crowded), dtype=np.uint64)
-        counts = np.zeros((len(codes), 4**finer), dtype=np.int64)
-        for piece in pieces(xy):
-            _count(piece, *bounds, codes, level, finer, counts)
-        crowded = []
-        for code, within in zip(codes.tolist(), counts, strict=True):
-            crowded += _divide(level, code, within, finer, atoms)
-    atoms.sort(key=lambda atom: atom[1] << 2 * (DEPTH - atom[0]))
-    buckets, held = [], BUCKET
-    for k, (*_, count) in enumerate(atoms):
-        if held + count > BUCKET:
-            buckets.append(k)
-            held = 0
-        held += count
-    plan = {"n": rows["kept"], "n_rows": rows["rows"], "bounds": bounds, "atoms": atoms, "buckets": buckets}
-    journal.add({"plan": plan})
-    return Plan(**plan)
-
-
-def pieces(array: Stored, start: int = 0, stop: int | None = None):
-    """An array on disk, or a stretch of it, some at a time."""
-    stop = len(array) if stop is None else stop
-    for at in range(start, stop, PIECE):
-        yield array.read(at, min(at + PIECE, stop))
-
-
-def _divide(level: int, code: int, counts: np.ndarray, finer: int, atoms: list) -> list[tuple[int, int]]:
-    """Add the coarsest cells of few enough points to the atoms; returns those that are still crowded."""
-    sums = [counts]
-    while len(sums[0]) > 1:
-        sums.insert(0, sums[0].reshape(-1, 4).sum(axis=1))
-    todo, crowded = [(0, 0)], []
-    while todo:
-        depth, own = todo.pop()
-        count = int(sums[depth][own])
-        if 0 < count <= BUCKET // 2 or (count and level + depth == DEPTH):
-            atoms.append([level + depth, (code << 2 * depth) + own, count])
-        elif count and depth == finer:
-            crowded.append((level + depth, (code << 2 * depth) + own))
-        elif count:
-            todo += [(depth + 1, 4 * own + corner) for corner in range(4)]
-    return crowded
-
-
-@jit
-def _count(xy, x0, x1, y0, y1, codes, level, finer, counts):
-    """Count points of some cells of a level (ascending codes) in cells so many halvings finer."""
-    down, within = np.uint64(2 * (DEPTH - level)), np.uint64(2 * (DEPTH - level - finer))
-    mask = np.uint64((1 << (2 * finer)) - 1)
-    for k in range(len(xy)):
-        if not (np.isfinite(xy[k, 0]) and np.isfinite(xy[k, 1])):
-            continue
-        code = interleave(cell(np.float64(xy[k, 0]), x0, x1), cell(np.float64(xy[k, 1]), y0, y1))
-        at = first_not_below(codes, code >> down, 0, len(codes))
-        if at < len(codes) and codes[at] == code >> down:
-            counts[at, (code >> within) & mask] += 1
+    plan = divided(Stored(folder / "xy", ("<f4", (2,)), rows["rows"]), rows["kept"], rows["span"])
+    journal.add({"plan": asdict(plan)})
+    return plan
 
 
 # into buckets, and each in order
@@ -277,44 +152,6 @@ def _deal(folder: Path, journal: Journal, plan: Plan) -> None:
     for path in folder.glob("bucket-*"):
         sync(path)
     journal.add({"dealt": len(plan.buckets)})
-
-
-def which(xy: np.ndarray, plan: Plan) -> np.ndarray:
-    """Bucket of each point (k, 2), -1 where it is not finite."""
-    splits = plan.firsts[plan.buckets] if plan.n else np.zeros(0, dtype=np.uint64)
-    return _which(xy, *plan.bounds, splits)
-
-
-@jit
-def _which(xy, x0, x1, y0, y1, splits):
-    out = np.full(len(xy), -1, dtype=np.int32)
-    for k in range(len(xy)):
-        if np.isfinite(xy[k, 0]) and np.isfinite(xy[k, 1]):
-            code = interleave(cell(np.float64(xy[k, 0]), x0, x1), cell(np.float64(xy[k, 1]), y0, y1))
-            out[k] = first_not_below(splits, code + np.uint64(1), 0, len(splits)) - 1
-    return out
-
-
-@jit
-def by_bucket(to, n):
-    """Order (k,) that puts things into buckets 0 to n - 1, those of -1 left out, and where each ends."""
-    ends = np.zeros(n + 1, dtype=np.int64)
-    for bucket in to:
-        ends[bucket + 1] += bucket >= 0
-    ends = np.cumsum(ends)
-    at, order = ends.copy(), np.empty(ends[-1], dtype=np.int64)
-    for k in range(len(to)):
-        if to[k] >= 0:
-            order[at[to[k]]] = k
-            at[to[k]] += 1
-    return order, ends[1:]
-
-
-def append_dealt(folder: Path, name: str, things: np.ndarray, ends: np.ndarray) -> None:
-    """Append things that are in order of buckets to a file each."""
-    for k in np.flatnonzero(np.diff(ends, prepend=0)):
-        with open(folder / f"{name}-{k:06d}", "ab", buffering=0) as file:
-            append(file, things[ends[k - 1] if k else 0 : ends[k]])
 
 
 def _sort(folder: Path, journal: Journal, plan: Plan) -> tuple[dict, list]:
@@ -347,7 +184,7 @@ def _sorted(path: Path, plan: Plan, k: int, top: list, known: int):
     place = "<i4" if plan.n_rows < 2**31 else "<i8"
     points = Stored(path, plan.point(), stop - start)
     levels, leaves = [[part] for part in _between(top, start, stop)], []
-    if stop - start > BUCKET:  # all in one cell of the deepest level: as they came is in order
+    if plan.heap(k):
         _, code, count = plan.atoms[atoms.start]
         levels[DEPTH].append((np.array([code], dtype=np.uint64), np.array([start]), np.array([count])))
         leaves.append(np.array([(code, start, DEPTH)], dtype=LEAF))

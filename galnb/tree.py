@@ -134,16 +134,14 @@ def amounts(counted: np.ndarray, first: int, values: np.ndarray, categories: int
 
     `values` (k,) are numbers, or codes of so many `categories`; of a cell only the part in them counts.
     """
-    begin = np.clip(counted["start"].astype(np.int64) - first, 0, len(values))
-    end = np.clip(counted["start"].astype(np.int64) + counted["count"] - first, 0, len(values))
+    start, count = (counted[name].astype(np.int64) for name in ("start", "count"))
+    begin, end = (np.clip(place - first, 0, len(values)) for place in (start, start + count))
     out = np.empty((2 if categories is None else categories, len(counted)), dtype=np.float64)
-    good = np.isfinite(values) if categories is None else None
+    running = np.zeros(len(values) + 1)
     for channel in range(len(out)):
-        if good is None:
-            share = values == channel
-        else:
-            share = good if channel else np.where(good, values, 0)
-        running = np.zeros(len(values) + 1, dtype=np.float64 if share.dtype.kind == "f" else np.int64)
+        share = values == channel if categories else np.isfinite(values)
+        if categories is None and channel == 0:
+            share = np.where(share, values, np.float32(0))
         np.cumsum(share, out=running[1:])
         out[channel] = running[end] - running[begin]
     return out

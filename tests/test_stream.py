@@ -7,7 +7,7 @@ from astropy.table import Column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galnb import columns, disk, stream
+from galnb import buckets, disk, stream
 from galnb.errors import BadInput
 from galnb.render import render
 from galnb.store import Store
@@ -37,10 +37,9 @@ VIEWS = [(-5, 5, -5, 5), (2.99, 3.01, -1.01, -0.99), (0.999, 1.001, 0.999, 1.001
 @pytest.fixture(autouse=True)
 def small_buckets(monkeypatch):
     """A few points then make many buckets, one place is more than a bucket, and journals have many lines."""
-    for room in (stream, columns):
-        monkeypatch.setattr(room, "BUCKET", 12_000)
+    monkeypatch.setattr(buckets, "BUCKET", 12_000)
     monkeypatch.setattr(stream, "EVERY", 25_000)
-    monkeypatch.setattr(stream, "GRID", 4)
+    monkeypatch.setattr(buckets, "GRID", 4)
 
 
 def pieces(xy, size):
@@ -54,9 +53,8 @@ def files(folder) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        for room in (stream, columns):
-            patch.setattr(room, "BUCKET", 12_000)
-        patch.setattr(stream, "GRID", 4)
+        patch.setattr(buckets, "BUCKET", 12_000)
+        patch.setattr(buckets, "GRID", 4)
         made = Store.stream(pieces(XY, 9_999), tmp_path_factory.mktemp("map") / "new", n=N)
         made.add("value", Column(VALUES, unit="nJy"))
         made.add("kind", lambda row: (KINDS[at : at + 5000] for at in range(row, N, 5000)))
@@ -251,6 +249,8 @@ def test_a_column_that_fails_leaves_nothing_and_can_come_again(store, tmp_path):
         "True",
     )
     assert len(list(folder.glob("*"))) == len(list(store.folder.glob("*"))) + 6
+    next(folder.glob("column-*.totals")).write_bytes(b"short")
+    assert len(Store.open(folder).columns) == 3
 
 
 def test_a_deep_view_reads_little(store, monkeypatch):

@@ -72,10 +72,13 @@ def look(n: int, folder: str) -> dict:
     from galnb.selection import Selection
     from galnb.store import Store
 
-    small = Store.build(*np.random.default_rng(0).normal(size=(2, 100_000)))
-    for exact in (True, False):
+    small = Store.stream(lambda row: clusters(row, 100_000), tempfile.mkdtemp())
+    small.add("value", np.arange(100_000.0))
+    for options in [
+        {"exact": exact, "color": color} for exact in (True, False) for color in ("count", "value")
+    ]:
         chosen = Selection.inside(small, [(-1, -1), (1, -1), (0, 1)])
-        render(small, (-3, 3, -3, 3), *SIZE, selected=chosen, exact=exact)
+        render(small, small.bounds, *SIZE, selected=chosen, **options)
     baseline = memory(reset=True)["now"]
     start = time.perf_counter()
     store = Store.open(folder)
@@ -99,6 +102,11 @@ def look(n: int, folder: str) -> dict:
     found["page_ms"], found["page"] = 1e3 * (time.perf_counter() - start), len(rows)
     found["frames_selected"] = frames(store, views, selected=chosen)
     found["peak_selected_mb"], found["now_mb"] = memory()["peak"] - baseline, memory()["now"] - baseline
+    if n <= PAIRED:
+        start = time.perf_counter()
+        store.add("value", lambda row: (chunk[:, 0] for chunk in clusters(row, n)))
+        found["column_s"], found["column_mb"] = time.perf_counter() - start, memory()["peak"] - baseline
+        found["frames_colored"] = frames(store, views, color="value")
     return found
 
 
