@@ -307,15 +307,18 @@ def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit
     with Builder(path, meta, [task.pixel for task in tasks]) as builder:
         todo = set(builder.todo)
         waiting, rows = [task for task in tasks if task.pixel in todo], sum(map(len, tasks))
-        done = rows - sum(map(len, waiting))
+        # where an engine reads them elsewhere, how many rows a task has is not known before
+        size, unit = (len, unit) if rows else (lambda task: 1, "partition")
+        rows = sum(map(size, tasks))
+        done = rows - sum(map(size, waiting))
         about = {"disable": not progress, "unit": unit, "smoothing": 0.05, "unit_scale": rows > 1e5}
-        with tqdm(total=rows or None, initial=done, **about) as bar:
+        with tqdm(total=rows, initial=done, **about) as bar:
 
             def tick(under_way: int) -> None:
                 bar.update(max(0, done + under_way - bar.n))
 
             for task, result in run(waiting, work, tick=tick, **engine):
-                done += len(task) or (0 if isinstance(result, Exception) else result["rows"])
+                done += size(task)
                 tick(0)
                 if isinstance(result, Exception):
                     reason = f"{type(result).__name__}: {result}"

@@ -120,7 +120,7 @@ def run(
         else:
             yield from _processes(queue, work, min(workers or cores(), len(tasks)), tick)
     elif tasks:
-        with _client(client, workers) as client:
+        with _client(client, workers, engine) as client:
             yield from _dask(queue, work, client, frames)
 
 
@@ -262,7 +262,7 @@ def _again(dead: _Slot, context, work, slots) -> _Slot:
 
 
 @contextmanager
-def _client(client, workers):
+def _client(client, workers, engine="dask"):
     if client is not None:
         yield client
         return
@@ -272,7 +272,7 @@ def _client(client, workers):
     options = {"distributed.worker.multiprocessing-method": "forkserver"} if server else {}
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "5s", **options}):
         if server:
-            distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "galnb.tasks"])
+            distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "galnb.tasks", engine])
         # TLS: on a shared machine any user could else run code as this one
         cluster = distributed.LocalCluster(
             n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1",

@@ -64,11 +64,12 @@ def encode_survey(
     else:
         catalog = _opened(catalog)
         tasks = [
-            Task(Pixel(p.order, p.pixel), *np.zeros((4, 0))) for p in catalog.get_ordered_healpix_pixels()
+            Task(Pixel(int(p.order), int(p.pixel)), *np.zeros((4, 0)))
+            for p in catalog.get_ordered_healpix_pixels()
         ]
         about = {"catalog": catalog.name, "columns": [str(name) for name in catalog.columns]}
         work = replace(work, id_column=id_column)
-        work = replace(work, schema=_Types(work)(tasks[0], None, catalog.head(FIRST)))
+        work = replace(work, schema=_schema(work, tasks, workers, _frames(catalog, tasks)))
     meta = {
         "model": type(model).__name__, "config": _plain(model.config), "weights": weights.made_of(model),
         "bands": list(model.bands), "dtype": dtype, "batch": batch, "skip_bad": skip_bad,
@@ -79,9 +80,7 @@ def encode_survey(
     with ExitStack() as stack:
         if engine == "lsdb":
             catalog = stack.enter_context(_planned(path, source, tasks)) if catalog is None else catalog
-            pixels = [Pixel(p.order, p.pixel) for p in catalog.get_ordered_healpix_pixels()]
-            delayed = dict(zip(pixels, catalog.to_delayed(), strict=True))
-            options["frames"] = {task: delayed[task.pixel] for task in tasks}
+            options["frames"] = _frames(catalog, tasks)
         builder.build(path, meta, tasks, work, **options)
     return Catalogue(path)
 
@@ -90,6 +89,13 @@ def _opened(catalog):
     """An lsdb catalog, opened where it is a path, read in whole."""
     lsdb = need("lsdb", extra="scale")
     return lsdb.open_catalog(catalog) if isinstance(catalog, str | Path) else catalog
+
+
+def _frames(catalog, tasks: list[Task]) -> dict:
+    """What LSDB is to read, by task."""
+    pixels = [Pixel(p.order, p.pixel) for p in catalog.get_ordered_healpix_pixels()]
+    delayed = dict(zip(pixels, catalog.to_delayed(), strict=True))
+    return {task: delayed[task.pixel] for task in tasks}
 
 
 @contextmanager
@@ -122,18 +128,20 @@ class _Types:
     """Columns and their types of a few galaxies."""
 
     work: Encoding
+    frame: object = None
 
-    def __call__(self, task: Task, tell, frame=None) -> pa.Schema | None:
-        table, _ = self.work.table(task, frame=frame)
+    def __call__(self, task: Task, tell) -> pa.Schema | None:
+        table, _ = self.work.table(task, frame=self.frame)
         return table.schema if len(table) else None
 
 
-def _schema(work: Encoding, tasks: list[Task], workers: int | None) -> pa.Schema | None:
+def _schema(work: Encoding, tasks: list[Task], workers: int | None, frames=None) -> pa.Schema | None:
     """The catalogue's columns, from the first galaxies that can be read; what is wrong with all is raised."""
     reasons, workers = [], 1 if workers is None else min(workers, 1)
     for task in tasks[:: -(-len(tasks) // SOME)]:
+        frame = frames and frames[task].compute(scheduler="synchronous").head(FIRST)
         # in a process of its own: an image may end the one that reads it
-        ((_, found),) = run([task[:FIRST]], _Types(work), workers=workers, tries=1)
+        ((_, found),) = run([task[:FIRST]], _Types(work, frame), workers=workers, tries=1)
         if isinstance(found, pa.Schema):
             return found
         reasons += [found] if isinstance(found, Exception) and not isinstance(found, WorkerDied) else []

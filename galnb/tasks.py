@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from .hats import Pixel
 from .images import Images, as_ids, find
 from .models.base import Model
 from .sources.base import Source
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,8 @@ class Encoding:
     id_column: str = "id"
 
     def __call__(self, task: Task, tell: Callable[[int], None], frame=None) -> dict:
+        if multiprocessing.parent_process():  # in a worker, whose memory nobody else wants
+            keep_memory()
         table, left_out = self.table(task, tell, frame)
         if self.schema is not None and len(table):
             table = table.cast(self.schema)
@@ -160,6 +167,10 @@ class Encoding:
         for name in names[rows < 0]:
             source.set_aside(BadInput(f"id {name}", "the source has no image of it"))
         columns = columns[rows >= 0]
+        low, high = task.pixel.span
+        assert ((columns[hats.INDEX] >= low) & (columns[hats.INDEX] < high)).all(), (
+            "LSDB gave another partition"
+        )
         places = hats.sky(columns)
         ra, dec = places if places is not None else np.full((2, len(columns)), np.nan)
         healpix = np.asarray(columns[hats.INDEX])
@@ -167,10 +178,27 @@ class Encoding:
         return Task(task.pixel, rows[rows >= 0], healpix, ra, dec, columns)
 
 
+@cache
+def keep_memory() -> None:
+    """Have malloc keep what is freed, where it is glibc's.
+
+    The tens of megabytes that a forward pass frees would else go back to the system and come again a page at
+    a time, which took a fifth of the time that encoding took.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(M_MMAP_THRESHOLD, 2**30)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def finite(images: Images, model: Model, source: Source) -> Images:
     """The images that are finite in the model's bands; the source sets the others aside."""
-    used = np.isin(images.bands, model.bands)
-    good = np.isfinite(images.pixels[:, used]).all(axis=(1, 2, 3))
+    used = [np.isfinite(images.pixels[:, k]) for k, band in enumerate(images.bands) if band in model.bands]
+    good = np.logical_and.reduce([of_band.all(axis=(1, 2)) for of_band in used], axis=0)
+    if good.all():
+        return images
     for name in images.id[~good]:
         source.set_aside(BadInput(f"id {name}", "it has NaN or infinite pixels, wanted finite ones"))
     return images[good]

@@ -647,8 +647,6 @@ def test_a_full_disk_is_one_clear_error_and_the_next_run_goes_on(small, whole, w
 
 
 def test_a_disk_that_is_full_at_any_point_is_one_clear_error(tmp_path, whole, path, monkeypatch):
-    names = points(tmp_path)
-
     def full_at(number):
         passed = iter(range(10**9))
 

@@ -11,6 +11,7 @@ from ..family import Family
 MEMBERS = {
     "pca": "galnb.models.pca:PCA",
     "ae": "galnb.models.ae:AE",
+    "invariant": "galnb.models.invariant:Invariant",
 }
 
 _family = Family("model", MEMBERS)

@@ -132,8 +132,7 @@ class Folder(Source):
 
     def read_rows(self, rows: np.ndarray) -> Images:
         if self._array is not None:
-            pixels, sky = _unit(self._array[rows]), [{}] * len(rows)
-            pixels = self._crop(pixels, str(self.path))
+            pixels, sky = _unit(self._crop(self._array[rows], str(self.path))), [{}] * len(rows)
         else:
             read = [self._one(int(row)) for row in rows]
             sky = [header for _, header in read]
@@ -285,9 +284,11 @@ def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, T
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
     """Float32; pixels of 8 and 16 bits as a share of the largest that their type holds."""
-    if pixels.dtype in (np.uint8, np.uint16):
-        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
-    return np.asarray(pixels, dtype=np.float32)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        return np.asarray(pixels, dtype=np.float32)
+    share = pixels.astype(np.float32, order="C")
+    share /= np.iinfo(pixels.dtype).max
+    return share
 
 
 def _all(headers: list[dict], name: str) -> np.ndarray | None:
