@@ -18,9 +18,9 @@ jit = numba.njit(cache=True, nogil=True)
 
 
 def node_type(n: int) -> np.dtype:
-    """Of one cell: code, first sorted position and number of points."""
+    """Of one cell: where it is in its level, its first sorted position and its number of points."""
     place = "<u4" if n < 2**32 else "<u8"
-    return np.dtype([("code", "<u8"), ("start", place), ("count", place)])
+    return np.dtype([("i", "<u4"), ("j", "<u4"), ("start", place), ("count", place)])
 
 
 @jit
@@ -55,6 +55,15 @@ def along(code):
     v = (v | (v >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
     v = (v | (v >> np.uint64(16))) & np.uint64(0x00000000FFFFFFFF)
     return np.int64(v)
+
+
+@jit
+def apart(codes):
+    """Columns i and rows j (n,) of the cells of some codes."""
+    i, j = np.empty(len(codes), dtype=np.uint32), np.empty(len(codes), dtype=np.uint32)
+    for k in range(len(codes)):
+        i[k], j[k] = along(codes[k]), along(codes[k] >> np.uint64(1))
+    return i, j
 
 
 @jit

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cells import DEPTH, FEW, along, jit
+from .cells import DEPTH, FEW, jit
 from .spans import Spans
 from .store import Column, Store
 from .stored import take
 from .tree import Tree
 
-CELLS = 1 << 19  # counted cells that are in memory at once
+POINTS, CELLS = 1 << 22, 1 << 19  # points, and counted cells, that are in memory at once
 MOST_CELLS = 1 << 22  # of a view where they are finer than the pixels one way, since coarser the other
 COARSEST = 3.0  # pixels of a cell then
 LONE_POINTS = 1 << 22  # drawn of a view's sparse cells
@@ -37,23 +37,26 @@ class Drawn:
 
 def draw_points(store: Store, runs, view, width: int, height: int, column: Column | None, marks) -> Drawn:
     """Every point of sorted stretches; marked are those of `marks`, a set of sorted positions."""
-    x, y = take(store.x, runs), take(store.y, runs)
-    values, counts = None, count_points(x, y, view, width, height)
-    if column is not None:
-        known = take(column.values, runs)
-        if column.categories is not None:
-            layered = np.zeros((len(column.categories), height, width), dtype=np.uint32)
-            _plot(layered, x, y, ALL, known, *view)
-        else:
-            layered, good = np.zeros((2, height, width)), np.isfinite(known)
-            _plot(layered[:1], x, y, np.where(good, known, np.float32(0)), ONLY, *view)
-            _plot(layered[1:], x, y, good.astype(np.float32), ONLY, *view)
-        values = _values(counts, layered, column)
-    marked = None
-    if marks is not None:
-        chosen = marks.mask(runs)
-        marked = count_points(x[chosen], y[chosen], view, width, height)
-    return Drawn(counts, counts.astype(np.float32) if values is None else values, marked)
+    kinds = 0 if column is None or column.categories is None else len(column.categories)
+    numbers = column is not None and not kinds
+    out = np.zeros((1 + (marks is not None) + kinds, height, width), dtype=np.uint32)
+    sums, where = np.zeros((2 * numbers, height, width)), Spans(runs)
+    for start in range(0, len(where), POINTS):
+        part = where.page(start, start + POINTS).runs
+        x, y = take(store.x, part), take(store.y, part)
+        _plot(out[:1], x, y, ALL, ONLY, *view)
+        if marks is not None:
+            chosen = marks.mask(part)
+            _plot(out[1:2], x[chosen], y[chosen], ALL, ONLY, *view)
+        known = None if column is None else take(column.values, part)
+        if kinds:
+            _plot(out[-kinds:], x, y, ALL, known, *view)
+        elif numbers:
+            good = np.isfinite(known)
+            _plot(sums[:1], x, y, np.where(good, known, np.float32(0)), ONLY, *view)
+            _plot(sums[1:], x, y, good.astype(np.float32), ONLY, *view)
+    values = _values(out[0], out[-kinds:] if kinds else sums, column).astype(np.float32, copy=False)
+    return Drawn(out[0], values, None if marks is None else out[1])
 
 
 def count_points(x, y, view, width: int, height: int) -> np.ndarray:
@@ -76,8 +79,8 @@ def draw_cells(store: Store, runs, view, width: int, height: int, column: Column
     kinds = 0 if column is None or column.categories is None else len(column.categories)
     numbers = column is not None and not kinds
     # points, marked points where there are any, a column's sum and number; and points by category
-    out = np.zeros((1 + (marks is not None) + 2 * numbers, height, width), dtype=np.float32)
-    layered = np.zeros((kinds, height, width), dtype=np.float32)
+    wide = np.zeros((1 + (marks is not None) + 2 * numbers + kinds, height + 3, width + 3), dtype=np.float32)
+    out, layered = wide[: len(wide) - kinds], wide[len(wide) - kinds :]
     totals = None if column is None else store.totals(column)
     where, levels = tree.cells(runs, last)
     scattered, room = [], LONE_POINTS
@@ -92,7 +95,7 @@ def draw_cells(store: Store, runs, view, width: int, height: int, column: Column
             limit *= 2
         scattered.append(cells[lone])
         room -= drawn
-        area = (cells["code"][use], level, *tree.bounds, *view)
+        area = (cells["i"][use], cells["j"][use], level, *tree.bounds, *view)
         amounts = np.empty((len(out), len(use)), dtype=np.float32)
         amounts[0] = count
         if marks is not None:
@@ -102,6 +105,8 @@ def draw_cells(store: Store, runs, view, width: int, height: int, column: Column
         _spread(out, amounts, ONLY, *area)
         if kinds:
             _spread(layered, amounts, take(totals, part)[use], *area)
+    wide = np.ascontiguousarray(wide[:, 1:-2, 1:-2])
+    out, layered = wide[: len(wide) - kinds], wide[len(wide) - kinds :]
     for found, weight in _lone_points(np.concatenate(scattered)) if scattered else ():
         x, y = (take(array, found.runs) for array in (store.x, store.y))
         _plot(out[:1], x, y, weight, ONLY, *view)
@@ -195,31 +200,47 @@ def _sift(cells, levels, sizes, last, wide):
 
 
 @jit
-def _spread(out, amounts, layer, code, level, bx0, bx1, by0, by1, x0, x1, y0, y1):
-    """Add amounts (m, k) of cells to the pixels (m, h, w) that they cover, by shared area.
+def _spread(out, amounts, layer, i, j, level, bx0, bx1, by0, by1, x0, x1, y0, y1):
+    """Add amounts (m, k) of cells to the pixels that they cover, by shared area.
 
-    Where `layer` (k,) is not empty, the first amount goes to that one of the m.
+    `out` (m, h + 3, w + 3) has a margin of one pixel, and two above and to the right. Where `layer` (k,) is
+    not empty, the first amount goes to that one of the m.
     """
-    height, width = out.shape[1:]
+    height, width = out.shape[1] - 3, out.shape[2] - 3
     across, up = width / (x1 - x0), height / (y1 - y0)
-    for k in range(len(code)):
-        share = 1.0 / (1 << level[k])
-        wide, high = (bx1 - bx0) * share * across, (by1 - by0) * share * up
-        left = (bx0 - x0) * across + along(code[k]) * wide
-        low = (by0 - y0) * up + along(code[k] >> np.uint64(1)) * high
+    first, bottom = (bx0 - x0) * across, (by0 - y0) * up
+    shares = 0.5 ** np.arange(DEPTH + 1)
+    wides, highs = (bx1 - bx0) * across * shares, (by1 - by0) * up * shares
+    for k in range(len(level)):
+        wide, high = wides[level[k]], highs[level[k]]
+        left, low = first + i[k] * wide, bottom + j[k] * high
         if left + wide <= 0 or left >= width or low + high <= 0 or low >= height:
             continue
-        first, past = max(int(np.floor(left)), 0), min(int(np.ceil(left + wide)), width)
-        bottom, top = max(int(np.floor(low)), 0), min(int(np.ceil(low + high)), height)
-        for row in range(bottom, top):
-            part = (min(low + high, row + 1.0) - max(low, float(row))) / high
-            for pixel in range(first, past):
-                area = part * ((min(left + wide, pixel + 1.0) - max(left, float(pixel))) / wide)
-                if len(layer):
-                    out[layer[k], row, pixel] += amounts[0, k] * area
-                    continue
-                for m in range(len(out)):
-                    out[m, row, pixel] += amounts[m, k] * area
+        if wide > 1 or high > 1:
+            _spread_wide(out, amounts, layer, k, left, low, wide, high)
+            continue
+        pixel, row = int(np.floor(left)), int(np.floor(low))
+        # shares of the first pixel and the next; of dust that rounding leaves, none
+        near, under = (pixel + 1 - left) / wide, (row + 1 - low) / high
+        near, under = 1.0 if near > 1 - 1e-6 else near, 1.0 if under > 1 - 1e-6 else under
+        for m in range(1 if len(layer) else len(out)):
+            plane, amount = out[layer[k] if len(layer) else m], amounts[m, k]
+            plane[row + 1, pixel + 1] += amount * near * under
+            plane[row + 1, pixel + 2] += amount * (1 - near) * under
+            plane[row + 2, pixel + 1] += amount * near * (1 - under)
+            plane[row + 2, pixel + 2] += amount * (1 - near) * (1 - under)
+
+
+@jit
+def _spread_wide(out, amounts, layer, k, left, low, wide, high):
+    """The same of one cell that is wider or higher than a pixel."""
+    height, width = out.shape[1] - 3, out.shape[2] - 3
+    for row in range(max(int(np.floor(low)), 0), min(int(np.ceil(low + high)), height)):
+        part = (min(low + high, row + 1.0) - max(low, float(row))) / high
+        for pixel in range(max(int(np.floor(left)), 0), min(int(np.ceil(left + wide)), width)):
+            area = part * ((min(left + wide, pixel + 1.0) - max(left, float(pixel))) / wide)
+            for m in range(1 if len(layer) else len(out)):
+                out[layer[k] if len(layer) else m, row + 1, pixel + 1] += amounts[m, k] * area
 
 
 @jit

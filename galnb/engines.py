@@ -274,11 +274,15 @@ def _client(client, workers, engine="dask"):
         if server:
             distributed.utils.get_mp_context().set_forkserver_preload(["distributed", "galnb.tasks", engine])
         # TLS: on a shared machine any user could else run code as this one
-        cluster = distributed.LocalCluster(
-            n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1",
-            dashboard_address="127.0.0.1:0", security=distributed.Security.temporary(),
-            scheduler_kwargs={"allowed_failures": 0}, silence_logs="CRITICAL",
-        )  # fmt: skip
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=workers or cores(), threads_per_worker=1, host="127.0.0.1",
+                dashboard_address="127.0.0.1:0", security=distributed.Security.temporary(),
+                scheduler_kwargs={"allowed_failures": 0}, silence_logs="CRITICAL",
+            )  # fmt: skip
+        except RuntimeError as error:
+            todo = "a script that begins a cluster must do so under: if __name__ == '__main__':"
+            raise GalnbError(f"Dask's workers did not start ({error}); {todo}") from error
         try:
             with distributed.Client(cluster) as own:
                 yield own

@@ -116,9 +116,8 @@ def render(
     runs = store.runs(view)
     if exact is None:
         exact = int((runs[:, 1] - runs[:, 0]).sum()) <= EXACT_POINTS
-    marks = None
-    if selected is not None:
-        marks = (selected if isinstance(selected, Selection) else Selection.of(selected)).marks(store)
+    chosen = selected if isinstance(selected, Selection | None) else Selection(rows=np.asarray(selected))
+    marks = None if chosen is None else chosen.marks(store)
     placed = isinstance(marks, np.ndarray)
     draw = draw_points if exact else draw_cells
     drawn = draw(store, runs, view, int(width), int(height), column, None if placed else marks)
@@ -216,7 +215,7 @@ def to_holoviews(
 
     Parameters
     ----------
-    latents : Latents
+    latents : Latents or Catalogue
     plane : "pca", "umap" or two column names
     color : "count" or a column
     width, height : int

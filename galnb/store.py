@@ -22,7 +22,7 @@ from .tree import LEAF, Tree, amounts, blocks_of, counted_of, leaf_size, leaves_
 
 MOST_CATEGORIES = 20
 PIECE = 1 << 20  # points that are read at once where all of something is
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cells import DEPTH, FEW, cell, runs_in
+from .cells import DEPTH, FEW, apart, cell, runs_in
 from .stored import Stored
 
 BLOCK = 512  # counted cells of a level that are read together
@@ -30,7 +30,7 @@ class Tree:
     codes, levels, starts : ndarray
         Of each leaf its first code at the deepest level, its level, its first point (one more: of the end).
     counted : ndarray or Stored (m,)
-        Code, first point and number of points of each counted cell, as `cells.node_type`.
+        Place, first point and number of points of each counted cell, as `cells.node_type`.
     blocks : ndarray (k, 4)
         Level, first point, first and past-the-last counted cell of stretches of cells of one level,
         by level and first point.
@@ -92,7 +92,8 @@ def counted_of(levels: list, kind: np.dtype) -> np.ndarray:
     """Counted cells, one level after the other, of levels as `cells.grow` makes them."""
     code, start, count = (np.concatenate([level[field] for level in levels]) for field in range(3))
     counted = np.empty(len(code), dtype=kind)
-    counted["code"], counted["start"], counted["count"] = code, start, count
+    counted["i"], counted["j"] = apart(code)
+    counted["start"], counted["count"] = start, count
     return counted
 
 

@@ -9,6 +9,7 @@ import galnb.render as module
 from galnb.latents import Latents
 from galnb.reduce import Plane
 from galnb.render import bind, render
+from galnb.selection import Selection
 from galnb.session import Session
 from galnb.store import Store
 
@@ -61,29 +62,40 @@ def test_categories_show_the_majority():
 
 @pytest.mark.parametrize("view", [(-5, 5, -5, 5), (-90, 5, -5, 700), EDGES])
 @pytest.mark.parametrize("size", [(70, 60), (13, 900)])
-def test_the_pyramid_keeps_the_sum(view, size):
+def test_cells_keep_the_sum(view, size):
     frame = render(STORE, view, *size, exact=False)
     assert not frame.exact and frame.counts.sum(dtype=float) == pytest.approx(N, rel=1e-4)
 
 
 @pytest.mark.parametrize("view", [(-1, 0.7, -0.4, 2), (-9, 0, 1, 9), (-0.5, 0.5, -0.01, 0.01)])
-def test_the_pyramid_cuts_cells_by_area(view):
+def test_cells_are_cut_by_area(view):
     drawn, sampled = (render(STORE, view, 70, 60, exact=exact).n_visible for exact in (True, False))
     assert sampled == pytest.approx(drawn, rel=0.02, abs=15)
 
 
 @pytest.mark.parametrize("color", ["count", "value", "kind"])
-def test_the_pyramid_looks_like_the_points(color):
+def test_cells_look_like_the_points(color):
     store = Store.build(*(XY.T), {"value": XY[:, 0], "kind": KIND})
     drawn, sampled = (render(store, (-2, 2, -2, 2), 10, 10, color=color, exact=e) for e in (True, False))
     assert np.median(abs(sampled.counts / drawn.counts - 1)) < 0.05
     assert np.nanmedian(abs(sampled.values - drawn.values) / (1 + abs(drawn.values))) < 0.05
 
 
-def test_many_points_take_the_pyramid(monkeypatch):
+def test_many_points_are_drawn_as_cells(monkeypatch):
     monkeypatch.setattr(module, "EXACT_POINTS", 1000)
     assert not render(STORE, (-5, 5, -5, 5), 70, 60).exact
     assert render(STORE, (-0.01, 0.01, -0.01, 0.01), 70, 60).exact
+
+
+def test_points_are_drawn_a_part_at_a_time(monkeypatch):
+    marked = Selection.inside(STORE, [(-1, -1), (1, -1), (0, 1)])
+    for color in ("count", "value", "kind"):
+        whole = render(STORE, (-2, 2, -2, 2), 30, 20, color=color, selected=marked)
+        with monkeypatch.context() as patch:
+            patch.setattr("galnb.draw.POINTS", 1000)
+            parts = render(STORE, (-2, 2, -2, 2), 30, 20, color=color, selected=marked)
+        assert np.array_equal(whole.counts, parts.counts) and np.array_equal(whole.selected, parts.selected)
+        np.testing.assert_allclose(whole.values, parts.values, rtol=1e-6)
 
 
 def test_lone_points_grow_into_discs_but_counts_do_not():

@@ -73,7 +73,7 @@ def test_on_disk_is_the_same_as_in_memory(store):
     for name in ("codes", "levels", "starts"):
         assert np.array_equal(getattr(store.tree, name), getattr(MEMORY.tree, name))
     own, other = store.tree.counted.read(0, len(store.tree.counted)), MEMORY.tree.counted
-    order = ["start", "count", "code"]
+    order = ["start", "count", "i"]
     assert len(own) == len(other) and (np.sort(own, order=order) == np.sort(other, order=order)).all()
     assert len(store.plan["buckets"]) > 8
 
@@ -258,3 +258,12 @@ def test_a_deep_view_reads_little(store, monkeypatch):
     monkeypatch.setattr(Stored, "_fill", lambda self, out, at: (read.append(out.nbytes), fill(self, out, at)))
     assert render(store, (0, 0.02, 0, 0.02), 100, 100).n_visible > 0
     assert 0 < sum(read) < store.n
+
+
+@pytest.mark.slow
+def test_ten_million_points_are_built_and_looked_at_within_300_megabytes(tmp_path):
+    from tests.bench.bench_map import child
+
+    built, seen = (child(task, 10_000_000, str(tmp_path / "map")) for task in ("build", "look"))
+    assert built["peak_mb"] < 300 and seen["peak_selected_mb"] < 300
+    assert seen["selected"] > 1_000_000 and seen["lasso_s"] < 1

@@ -103,7 +103,7 @@ def as_session(latents, plane, seed: int = 0) -> Session:
         return latents
     if not all(hasattr(latents, name) for name in ("id", "z", "table", "rows_of")):
         raise TypeError(
-            f"latents is a {type(latents).__name__}, wanted Latents or a Session; make them with galnb.encode"
+            f"latents is a {type(latents).__name__}, wanted Latents, Catalogue or Session; see galnb.encode"
         )
     return Session(latents, plane=plane, seed=seed)
 
