@@ -35,7 +35,7 @@ def told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        locked = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+        locked = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
         if not full and not locked:
             raise
         todo = "free some space" if full else "choose a folder that you may write to"

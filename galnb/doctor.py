@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -102,8 +102,9 @@ def _packages() -> list[Finding]:
 
     old = sys.version_info < (3, 11)
     findings = [Finding("python", not old, sys.version.split()[0], "rm -r .venv; make lab PYTHON=python3.11")]
+    offered = metadata("galnb").get_all("Provides-Extra")
     for wanted in map(Requirement, requires("galnb")):
-        extras = {extra for extra in ("sim", "umap", "dev") if wanted.marker and extra in str(wanted.marker)}
+        extras = {extra for extra in offered if wanted.marker and extra in str(wanted.marker)}
         if "dev" in extras and wanted.name != "notebook":
             continue
         try:
@@ -203,6 +204,8 @@ def _cache() -> list[Finding]:
 
     try:
         with tempfile.TemporaryFile(dir=(folder := cache_folder())):
-            return [Finding("cache folder", True, str(folder))]
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            found = f"{folder}, {size / 1e9:.1f} GB; what is deleted there is made again when it is needed"
+            return [Finding("cache folder", True, found)]
     except OSError as error:
         return [Finding("cache folder", False, str(error), CACHE)]

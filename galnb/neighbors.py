@@ -192,6 +192,8 @@ class Neighbors:
                     self._build(home, key, shard_rows, progress)
 
     def _load(self, home: Path, card: dict) -> bool:
+        if card["damaged"] and self.latents.mended(card["damaged"]):
+            return False  # galaxies that were left out are there again
         if not self._vectors.open():
             return False
         files = [home / name for name in card["files"]]
@@ -215,7 +217,8 @@ class Neighbors:
         self._built = time.perf_counter() - start
         self._receipt = self._measured(known[half:], exact_ms)  # not on what it was tuned with
         card = {
-            "key": key, "probes": self._index.probes, "center": center.tolist(),
+            "key": key, "damaged": getattr(self.latents, "damaged", []),
+            "probes": self._index.probes, "center": center.tolist(),
             "files": {path.name: sha256(path) for path in files}, "receipt": asdict(self._receipt),
         }  # fmt: skip
         disk.write(home / CARD, json.dumps(card | {"seal": seal(card)}, indent=2).encode())

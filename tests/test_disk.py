@@ -75,9 +75,9 @@ def test_a_disk_that_takes_nothing_is_one_line_with_what_to_do(tmp_path, monkeyp
 
 
 def test_other_errors_of_the_disk_are_not_hidden(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder").mkdir()
     with pytest.raises(OSError) as caught:
-        disk.write(tmp_path / "file" / "below", b"x")
+        disk.write(tmp_path / "folder", b"x")
     assert not isinstance(caught.value, CannotWrite)
 
 
