@@ -1,10 +1,12 @@
 """Time from a wheel event to the new picture in a browser: galnb's map, and the same view by `rasterize`.
 
-    python -m tests.bench.bench_browser [points ...]
+    python -m tests.bench.bench_browser [points ... | survey.hats ...]
 
 One notebook in JupyterLab on loopback shows both maps at once: same points (a mixture of Gaussians, latents
-with d = 2), same first view, same pixels, log scale, same kernel and page. `rasterize(hv.Points)` is a
-DynamicMap on bokeh with `wheel_zoom` active; its debounce is timed, as a person feels it, and so is galnb's.
+with d = 2), same first view, same pixels, log scale, same kernel and page. Of a catalogue on disk it shows
+galnb's map alone, and tells the peak of its kernel's memory above that with a map of 5,000 points.
+`rasterize(hv.Points)` is a DynamicMap on bokeh with `wheel_zoom` active; its debounce is timed, as a person
+feels it, and so is galnb's.
 
 What is timed: a real wheel event over the middle of a plot, from its `timeStamp` to the animation frame after
 which the 128 x 128 pixels about the pointer change no more. Both stretch their old picture at once, so the
@@ -35,6 +37,15 @@ from playwright.sync_api import sync_playwright
 
 from tests.test_browser import BOTTOM, FLAGS, LEFT, RIGHT, TOP, server
 
+MAP = """
+from galnb.widgets.latent_map import LatentMap
+sizes = []
+here = LatentMap(latents, height=660)
+here.layout.width = "834px"
+here.on_msg(lambda _, message, buffers: sizes.append((message.get("w"), message.get("h"))))
+here
+"""
+
 CELLS = """
 import numpy as np
 from galnb.latents import Latents
@@ -44,14 +55,7 @@ center, width = random.normal(size=(40, 2)), random.uniform(0.05, 0.6, size=(40,
 which = random.integers(40, size=N)
 z = (center[which] + width[which] * random.normal(size=(N, 2))).astype("f4")
 latents = Latents(np.arange(N), z)
----
-from galnb.widgets.latent_map import LatentMap
-sizes = []
-here = LatentMap(latents, height=660)
-here.layout.width = "834px"
-here.on_msg(lambda _, message, buffers: sizes.append((message.get("w"), message.get("h"))))
-here
----
+---{map}---
 import holoviews as hv
 import pandas as pd
 from holoviews.operation.datashader import rasterize
@@ -64,6 +68,24 @@ drawn = rasterize(points)
 drawn.opts(frame_width=w, frame_height=h, xlim=(x0, x1), ylim=(y0, y1), active_tools=["pan", "wheel_zoom"],
            cnorm="log", cmap="viridis", colorbar=True)
 """
+
+ON_DISK = """
+import numpy as np
+from galnb.latents import Latents
+latents = Latents(np.arange(5000), np.random.default_rng(0).normal(size=(5000, 50)))
+---{map}---
+from pathlib import Path
+from galnb.catalogue import Catalogue
+def memory(what):
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[what].split()[0]) / 1024
+before = memory("VmRSS")
+latents = Catalogue({path!r})
+---{map}---
+Path("/proc/self/clear_refs").write_text("5")
+"""
+
+PEAK = "from pathlib import Path; Path({path!r}).write_text(str(memory('VmHWM') - before))"
 
 # Counts messages with pictures, and tells when the pixels under the pointer changed last.
 WATCHER = """(() => {
@@ -121,12 +143,13 @@ WATCHER = """(() => {
 
 # The middles of both plots in CSS pixels of the window; bokeh says where its frame is.
 MIDDLES = """([left, right, top, bottom]) => {
-  const own = document.querySelector(".galnb-map canvas").getBoundingClientRect();
+  const own = [...document.querySelectorAll(".galnb-map canvas")].at(-1).getBoundingClientRect();
+  const middle = [(own.x + left + own.right - right) / 2, (own.y + top + own.bottom - bottom) / 2];
+  if (!window.Bokeh) return [middle];
   const plot = (view) => view.frame ? view : (view.child_views ?? []).map(plot).find(Boolean);
   const view = [...Bokeh.index.roots].map(plot).find(Boolean), other = view.el.getBoundingClientRect();
   const { x, y, width, height } = view.frame.bbox;
-  return [[(own.x + left + own.right - right) / 2, (own.y + top + own.bottom - bottom) / 2],
-          [other.x + x + width / 2, other.y + y + height / 2]];
+  return [middle, [other.x + x + width / 2, other.y + y + height / 2]];
 }"""
 
 
@@ -134,10 +157,10 @@ serve = contextmanager(server.__wrapped__)  # the browser test's fixture, outsid
 
 
 class Page:
-    """The notebook in a page, all cells run, with both maps in sight."""
+    """The notebook in a page, all cells run, with its last maps in sight."""
 
-    def __init__(self, browser, address: str, runtime: Path, n: int):
-        cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS.format(n=n).split("---\n")]
+    def __init__(self, browser, address: str, runtime: Path, cells: str):
+        cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in cells.split("---\n")]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
         nbformat.write(notebook, runtime.with_name("notebooks") / "maps.ipynb")
@@ -158,8 +181,8 @@ class Page:
         self.file = runtime / f"kernel-{session['kernel']['id']}.json"
         self.page.wait_for_function("() => watch.all().filter(c => c.edge.width > 600).length > 1")
         self.page.wait_for_timeout(4000)
-        own, other = self.page.evaluate(MIDDLES, [LEFT, RIGHT, TOP, BOTTOM])
-        self.places = {"galnb": own, "rasterize": other}
+        middles = self.page.evaluate(MIDDLES, [LEFT, RIGHT, TOP, BOTTOM])
+        self.places = dict(zip(("galnb", "rasterize"), middles, strict=False))
 
     def wheel(self, name: str, zoom: int, times: int = 1) -> dict:
         """Zoom in (1) or out (-1) about the middle of a map; what the watcher saw."""
@@ -212,25 +235,31 @@ def measure(here: Page) -> dict:
     ms = np.median([turn["ms"] for turn in turns])
     row = {"median kB": np.median(kB), "largest kB": kB.max(), "wheel to picture, ms": ms}
     table["galnb"] |= {f"at pixel ratio 2: {name}": value for name, value in row.items()}
-    own, other = (row["wheel to picture, ms"] for row in table.values())
-    table["galnb"]["times faster"] = f"{other / own:.1f}"
+    if "rasterize" in table:
+        own, other = (row["wheel to picture, ms"] for row in table.values())
+        table["galnb"]["times faster"] = f"{other / own:.1f}"
+    else:
+        told = here.file.with_name("memory")
+        here.during(PEAK.format(path=str(told)), "galnb", 1)
+        table["galnb"]["memory above the first map's, MB"] = float(told.read_text())
     here.page.close()
     return table
 
 
-def main(sizes: list[int]) -> None:
+def main(sizes: list[int | str]) -> None:
     tables = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for n in sizes:
-            place = SimpleNamespace(mktemp=lambda name, n=n: Path(folder, f"{name}{n}"))
-            place.mktemp("jupyter").mkdir()
+            place = SimpleNamespace(mktemp=lambda name: Path(tempfile.mkdtemp(prefix=name, dir=folder)))
+            cells = ON_DISK.format(map=MAP, path=n) if isinstance(n, str) else CELLS.format(map=MAP, n=n)
             with serve(place) as (address, runtime):
-                tables[n] = measure(Page(browser, address, runtime, n))
+                tables[n] = measure(Page(browser, address, runtime, cells))
         browser.close()
     columns = [tables[n][name] for n in sizes for name in tables[n]]
-    heads = [f"{name}, {n:.0e}" for n in sizes for name in tables[n]]
+    called = {n: Path(n).name if isinstance(n, str) else f"{n:.0e}" for n in sizes}
+    heads = [f"{name}, {called[n]}" for n in sizes for name in tables[n]]
     print("| |", " | ".join(heads), "|\n|---|" + "---:|" * len(heads))
     for what in columns[0]:
         cells = [column.get(what, "") for column in columns]
@@ -238,4 +267,5 @@ def main(sizes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(float(n)) for n in sys.argv[1:]] or [1_000_000, 10_000_000])
+    given = [n if n.endswith(".hats") else int(float(n)) for n in sys.argv[1:]]
+    main([str(Path(n).resolve()) if isinstance(n, str) else n for n in given] or [1_000_000, 10_000_000])

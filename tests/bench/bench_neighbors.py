@@ -21,7 +21,7 @@ import numpy as np
 
 from galnb.neighbors import Neighbors
 
-ROOT, LAB = Path(__file__).parents[2], Path(tempfile.gettempdir(), "lab")
+ROOT, LAB = Path(__file__).parents[2], Path(tempfile.gettempdir(), "galnb-bench")
 CHUNK, DIM, QUERIES, SEED = 100_000, 50, 200, 7
 
 
