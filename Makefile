@@ -5,6 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+# Where Python may not keep the bytecode of what it imports, importing torch takes 6 s instead of 2 each time.
+export UV_COMPILE_BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),1,0)
 UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
 .PHONY: lab demo test clean chromium
