@@ -9,7 +9,7 @@ from galnb import sources
 from galnb.errors import BadInput
 from galnb.images import Images
 from galnb.morphology import measure
-from galnb.sources import Folder, Hubble
+from galnb.sources import Folder, Hubble, folder
 from galnb.sources.fits import READER
 
 
@@ -207,3 +207,22 @@ def test_what_is_hidden_is_not_taken_for_a_galaxy(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / name)
     assert Folder(tmp_path).id.tolist() == ["a"]
+
+
+def test_large_arrays_of_an_npz_are_mapped_and_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "LARGE", 1000)
+    path = tmp_path / "x.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 9, 9, 3), dtype=np.uint8)
+    wanted = pixels.transpose(0, 3, 1, 2) / np.float32(255)
+    for layout in (np.ascontiguousarray, np.asfortranarray):
+        np.savez(path, images=layout(pixels), id=np.arange(50))
+        source = Folder(path)
+        assert isinstance(source._array, np.memmap)
+        assert np.array_equal(source.read().pixels, wanted)
+    data = bytearray(path.read_bytes())
+    data[5000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="x.npz: not readable.*CRC"):
+        Folder(path)
+    np.savez_compressed(path, images=pixels)
+    assert np.array_equal(Folder(path).read().pixels, wanted)

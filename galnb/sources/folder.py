@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from .fits import READER
 FITS = {".fits", ".fit", ".fts", ".fz"}
 PICTURES = {".png", ".jpg", ".jpeg"}
 ARRAYS = {".npz", ".npy"}
+LARGE = 1 << 26  # bytes of an array from which on it is mapped
 COLORS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -261,7 +264,8 @@ def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, T
     """The images (n, band, y, x) as they are stored, ids, and further columns."""
     try:
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        arrays = {"images": loaded} if path.suffix == ".npy" else {key: loaded[key] for key in loaded.files}
+        single = path.suffix == ".npy"
+        arrays = {"images": loaded} if single else {key: _member(path, key, loaded) for key in loaded.files}
     except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise BadInput(path, f"not readable as numpy arrays without objects ({error})") from error
     large = [key for key, value in arrays.items() if value.ndim in (3, 4)]
@@ -280,6 +284,24 @@ def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, T
     named = [key for key in columns if key == "id" or key.endswith("_id")]
     ids = columns.pop(named[0]) if named else np.arange(len(images))
     return images, ids, Table(columns)
+
+
+def _member(path: Path, key: str, loaded) -> np.ndarray:
+    """An array of an npz, checked; mapped and not read where it is large and was not compressed."""
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        found = archive.NameToInfo.get(f"{key}.npy")
+        if found is None or found.compress_type != zipfile.ZIP_STORED or found.file_size < LARGE:
+            return loaded[key]
+        with archive.open(found) as member:
+            while member.read(1 << 20):  # at its end zipfile compares the checksum
+                pass
+        file.seek(found.header_offset + 26)
+        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)  # of the local header: its name and extra field
+        header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        version, _ = np.lib.format.read_magic(file)
+        shape, columns_first, dtype = header[version](file)
+        order = "F" if columns_first else "C"
+        return np.memmap(path, dtype, "r", file.tell(), shape, order) if not dtype.hasobject else loaded[key]
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
