@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 
 import numpy as np
 
@@ -30,12 +31,9 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    figure = Figure(
-        figsize=(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9), layout="constrained"
-    )
+    figure = _figure(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9)
     ax = figure.add_subplot()
     if frame.how == "category":
         names = frame.categories or ()
@@ -83,10 +81,8 @@ def wall_figure(pictures: list, captions: list[str], *, first: int = 0, columns:
     size : float
         Inches a picture.
     """
-    from matplotlib.figure import Figure
-
     rows = max(1, -(-len(pictures) // columns))
-    figure = Figure(figsize=(columns * size, rows * (size + 0.22)), layout="constrained")
+    figure = _figure(columns * size, rows * (size + 0.22))
     for k, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         ax = figure.add_subplot(rows, columns, k + 1)
         ax.imshow(np.zeros((1, 1, 3), dtype=np.uint8) if picture is None else picture)
@@ -113,6 +109,18 @@ def to_png(figure, *, dpi: int = 110) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()
+
+
+@cache
+def _kind() -> type:
+    """matplotlib's Figure, which a notebook shows also where nobody has imported pyplot."""
+    from matplotlib.figure import Figure
+
+    return type("Figure", (Figure,), {"_repr_png_": to_png})
+
+
+def _figure(width: float, height: float):
+    return _kind()(figsize=(width, height), layout="constrained")
 
 
 def _plain(text: str) -> str:

@@ -20,7 +20,7 @@ from .vectors import Vectors
 METRICS, KINDS = ("euclidean", "cosine"), ("auto", "exact", "ivf", "pq")
 MOST_EXACT, MOST_IVF = 10**6, 10**8
 SHARD = 20_000_000
-FORMAT = 1  # of what is kept on disk
+FORMAT = 2  # of what is kept on disk
 BATCH = 16  # faiss takes another, less exact way for 20 queries and more
 WANTED, QUERIES = 0.97, 200  # the recall that is tuned for, and the queries that it is measured with
 
