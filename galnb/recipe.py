@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from astropy.table import Table
 
 from . import metrics, models, sources, weights
+from .conditions import measure
 from .encoding import reconstruct
 from .errors import BadInput, one_of
 from .images import Images
@@ -107,10 +109,13 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
             raise BadInput(path, f"its model has other weights than that of {recipe['start']}") from error
     images = images[list(model.bands)]
     settings = Settings(**_tuples(recipe["train"]))
+    labels = _labels(model, images)
     history = fit(
         model,
         images[~mask].pixels,
         held_out=images[mask].pixels if mask.any() else None,
+        labels=labels and labels[~mask],
+        held_out_labels=labels and labels[mask],
         settings=settings,
         checkpoint=out / f"{recipe['name']}.checkpoint",
         warm_start="start" not in recipe,
@@ -133,6 +138,12 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
         return saved
     scores = metrics.fidelity(images[mask], reconstruct(images[mask], weights.load(saved)))
     return weights.save(model, saved, card=card | {"held_out": scores}, half=True)
+
+
+def _labels(model: Model, images: Images) -> Table | None:
+    """The physical conditions that a model wants to be told, measured on the images."""
+    names = model.config.get("conditions")
+    return measure(images)[list(names)] if names else None
 
 
 def _tuples(options: dict) -> dict:

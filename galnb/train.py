@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from astropy.table import Table
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -76,7 +77,8 @@ def train(
     images: np.ndarray,
     *,
     held_out: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
+    labels: Table | None = None,
+    held_out_labels: Table | None = None,
     settings: Settings = Settings(),
     checkpoint: str | Path | None = None,
     warm_start: bool = True,
@@ -94,8 +96,9 @@ def train(
         Training images: float32 in 0 to 1, or uint8 that stands for 0 to 1 (a quarter of the memory).
     held_out : ndarray (m, band, y, x), optional
         Images on which each epoch's averaged weights are judged; the best are kept.
-    labels : ndarray (n, ...), optional
-        Conditions or classes, handed to `loss` as y.
+    labels, held_out_labels : Table, optional
+        Numbers of each image, NaN where unknown, handed to `loss` as y (n, column). A position_angle turns
+        with its image.
     checkpoint : path, optional
         Written atomically after every epoch and when the generator is closed; resumed from if there.
     warm_start : bool
@@ -111,7 +114,9 @@ def train(
     BadWeights
         If the checkpoint is damaged or belongs to another model, other settings or other images.
     """
-    of = array_hash(images, *([] if labels is None else [labels]))
+    names, y = _numbers(labels, len(images))
+    _, y_held = _numbers(held_out_labels, 0 if held_out is None else len(held_out))
+    of = array_hash(images, *([] if y is None else [y]))
     if not warm_start:
         of += array_hash(*(value.detach().cpu().numpy() for value in model.state_dict().values()))
     run = _Run(model.to(device, memory_format=torch.channels_last), settings, len(images), of)
@@ -119,19 +124,19 @@ def train(
         run.restore(Path(checkpoint))
     elif run.step == 0:
         if warm_start:
-            model.warm_start(_Batches(images, 512, device))
+            model.warm_start(_Batches(images, 512, device), y)
         run.begin()
     whole = True  # no step is half done
     try:
         if run.finished:  # a model without parameters to train, or a run that ended before
-            score = run.judge(held_out, device) if run.step == 0 else run.best
+            score = run.judge(held_out, y_held, device) if run.step == 0 else run.best
             yield Step(run.step, run.epoch, run.steps, {}, score, True)
         while not run.finished:
             whole, score = False, None
             with _uninterrupted():
-                terms = run.advance(images, labels, device)
+                terms = run.advance(images, y, names, device)
                 if run.step % run.steps_an_epoch == 0 or run.step == run.steps:
-                    score = run.judge(held_out, device)
+                    score = run.judge(held_out, y_held, device)
                     if checkpoint is not None:
                         run.store(Path(checkpoint))
                 whole = True
@@ -141,6 +146,7 @@ def train(
             run.store(Path(checkpoint))
         if run.finished:
             run.keep_best()
+            model.finish(_Batches(images, 512, device), y)
     model.eval()
 
 
@@ -186,6 +192,16 @@ class _Batches:
             yield as_tensor(self.images[start : start + self.size], self.device)
 
 
+def _numbers(labels: Table | None, n: int) -> tuple[list[str], Tensor | None]:
+    """Names of a table's columns, and its numbers (n, column), float32."""
+    if labels is None:
+        return [], None
+    if len(labels) != n:
+        raise BadInput("labels", f"{len(labels)} rows came for {n} images, wanted one for each")
+    columns = [np.ma.asarray(labels[name], dtype=np.float32).filled(np.nan) for name in labels.colnames]
+    return labels.colnames, torch.from_numpy(np.stack(columns, axis=1))
+
+
 def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
     """(n, band, y, x) in 0 to 1 as a float32 tensor, channels last; uint8 is divided by 255."""
     x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
@@ -227,16 +243,19 @@ class _Run:
         patience = self.settings.patience
         return self.step >= self.steps or (patience > 0 and self.stale >= patience)
 
-    def advance(self, images: np.ndarray, labels: np.ndarray | None, device: str) -> dict[str, float]:
+    def advance(
+        self, images: np.ndarray, y: Tensor | None, names: list[str], device: str
+    ) -> dict[str, float]:
         settings, step = self.settings, self.step
         epoch, place = divmod(step, self.steps_an_epoch)
         order = np.random.default_rng([settings.seed, 1, epoch]).permutation(self.n)
         rows = np.sort(order[place * self.batch : (place + 1) * self.batch])
         rng = np.random.default_rng([settings.seed, 2, step])
         x = as_tensor(images[rows], device)
+        y = None if y is None else y[torch.from_numpy(rows)].to(device)
+        angle = y[:, names.index("position_angle")] if "position_angle" in names else None
         for name in settings.augment:
-            x = augment.TRAINING[name](x, rng)
-        y = None if labels is None else torch.from_numpy(labels[rows]).to(device)
+            x = augment.TRAINING[name](x, rng, angle)
         rise = min(1.0, (step + 1) / settings.warm_up) if settings.warm_up else 1.0
         fall = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / self.steps))
         for group in self.optimizer.param_groups:
@@ -260,7 +279,7 @@ class _Run:
                 self.averaged[name].copy_(value)
 
     @torch.no_grad()
-    def judge(self, held_out: np.ndarray | None, device: str) -> float:
+    def judge(self, held_out: np.ndarray | None, y: Tensor | None, device: str) -> float:
         """The averaged weights' loss on held-out images; they are kept if it is the best so far."""
         own = {k: v.clone() for k, v in self.model.state_dict().items()}
         score = math.nan
@@ -270,10 +289,11 @@ class _Run:
             if held_out is not None:
                 with torch.random.fork_rng():
                     torch.manual_seed(self.settings.seed)
-                    losses = [
-                        (float(self.model.loss(x)["loss"]), len(x)) for x in _Batches(held_out, 256, device)
-                    ]
-                score = sum(loss * n for loss, n in losses) / len(held_out)
+                    labels = [None] * len(held_out) if y is None else y.to(device).split(256)
+                    score = sum(
+                        float(self.model.loss(x, part)["loss"]) * len(x)
+                        for x, part in zip(_Batches(held_out, 256, device), labels, strict=False)
+                    ) / len(held_out)
         finally:
             self.model.load_state_dict(own)
         if held_out is None or score < self.best:

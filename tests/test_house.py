@@ -35,6 +35,7 @@ FLOORS = [
         "reduce",
         "vectors",
     },
+    {"conditions"},
     {
         "sources",
         "models",

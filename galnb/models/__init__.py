@@ -11,6 +11,9 @@ from ..family import Family
 MEMBERS = {
     "pca": "galnb.models.pca:PCA",
     "ae": "galnb.models.ae:AE",
+    "vae": "galnb.models.vae:VAE",
+    "cvae": "galnb.models.cvae:CVAE",
+    "mvae": "galnb.models.mvae:MVAE",
     "invariant": "galnb.models.invariant:Invariant",
 }
 

@@ -74,7 +74,7 @@ class AE(Model):
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("probes", _moment_probes(size), persistent=False)
 
-    def warm_start(self, batches: Iterable[Tensor]) -> None:
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Take basis, mean and the latents' scale from a PCA of the training images."""
         pca = PCA(self.bands, self.size, len(self.scale))
         pca.fit(batches)

@@ -28,7 +28,7 @@ class Model(nn.Module):
       `sample(n, generator) -> (n, band, size, size)` and `log_prob(x) -> (n,)` in nats.
 
     One whose training is not one loss and one optimizer overrides `update`; one that wants to see
-    the data once before the first step overrides `warm_start`.
+    the data before the first step, or after the last, overrides `warm_start` or `finish`.
 
     Examples
     --------
@@ -52,8 +52,11 @@ class Model(nn.Module):
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         raise CannotDo(f"{type(self).__name__} does not define a loss")
 
-    def warm_start(self, batches: Iterable[Tensor]) -> None:
-        """Look at the training images once, before the first step (for example, for a PCA)."""
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Look at the training images, and their labels (n, ...), before the first step (for a PCA)."""
+
+    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Look at them again, in evaluation mode, after the last step (for a prior of the latents)."""
 
     def update(self, x: Tensor, y: Tensor | None, optimizer, *, clip: float) -> dict[str, Tensor]:
         """One training step; returns the terms of the loss."""

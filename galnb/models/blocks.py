@@ -74,9 +74,9 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(n, trunk.features) to (n, band, size, size), starting as the zero image."""
+    """(n, trunk.features) to (n, planes, size, size), one a band where not said, starting as zeros."""
 
-    def __init__(self, trunk: Trunk):
+    def __init__(self, trunk: Trunk, planes: int | None = None):
         super().__init__()
         first, second, third = trunk.widths
         self.trunk = trunk
@@ -88,7 +88,7 @@ class Decoder(nn.Module):
             nn.Conv2d(second, 4 * first, 1),
             nn.PixelShuffle(2),
             Residual(first),
-            zeroed(nn.Conv2d(first, 16 * trunk.n_bands, 3, padding=1)),
+            zeroed(nn.Conv2d(first, 16 * (planes or trunk.n_bands), 3, padding=1)),
             nn.PixelShuffle(4),
         )
 

@@ -168,7 +168,7 @@ class Invariant(Model):
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         return self.base.loss(self.pose(x), y)
 
-    def warm_start(self, batches: Iterable[Tensor]) -> None:
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Let the base look at the posed galaxies, then `standardize` the latents."""
         with torch.no_grad():
             self.base.warm_start(_Each(self.pose, batches))

@@ -50,7 +50,8 @@ class PCA(Model):
         for name, value in moments.items():
             getattr(self, name).copy_(torch.from_numpy(np.array(value)))
 
-    warm_start = fit
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        self.fit(batches)
 
     def encode(self, x: Tensor) -> Tensor:
         return (x.flatten(1) - self.mean) @ self.components.T

@@ -18,7 +18,7 @@ def name(request):
     return request.param
 
 
-def build(name, size=28, bands=("r",), latent_dim=6):
+def build(name, size=28, bands=("r",), latent_dim=8):
     torch.manual_seed(0)
     return models.load(name, size=size, bands=bands, latent_dim=latent_dim)
 
@@ -41,9 +41,9 @@ def test_shapes_are_what_the_contract_says(name, size, bands):
     terms = model.loss(x)
     assert terms["loss"].shape == ()
     if model.can("encode"):
-        assert model.encode(x).shape == (12, 6)
+        assert model.encode(x).shape == (12, 8)
     if model.can("decode"):
-        assert model.decode(torch.zeros(4, 6)).shape == (4, len(bands), size, size)
+        assert model.decode(torch.zeros(4, 8)).shape == (4, len(bands), size, size)
     if model.can("sample"):
         assert model.sample(4, torch.Generator().manual_seed(0)).shape == (4, len(bands), size, size)
     if model.can("log_prob"):
@@ -56,7 +56,7 @@ def test_the_loss_falls_on_easy_images(name):
     x, model = easy(), build(name)
     before = float(model.eval().loss(torch.from_numpy(x))["loss"].detach())
     fit(model, x, settings=Settings(epochs=4, batch=20, warm_up=1), progress=False)
-    assert float(model.loss(torch.from_numpy(x))["loss"].detach()) < 0.9 * before
+    assert float(model.loss(torch.from_numpy(x))["loss"].detach()) < before - 0.1 * abs(before)
 
 
 def test_saving_and_loading_changes_nothing(name, tmp_path):

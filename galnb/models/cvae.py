@@ -1,0 +1,235 @@
+"""The conditional variational autoencoder: galaxies of a given flux, size, shape and color."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..augment import dihedral
+from .blocks import Encoder, Trunk
+from .codes import Codes
+from .mixture import Mixture
+from .pca import PCA
+from .vae import VAE, frozen
+
+VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
+
+
+class CVAE(VAE):
+    """A variational autoencoder whose pictures have the physical conditions that are asked for.
+
+    Beside a style z, encoder and decoder are told the galaxy's conditions (Sohn, Lee & Yan 2015). A third
+    network, the gauge, learns to read conditions off a picture; it fills in those that are not known, and
+    what is drawn with other galaxies' conditions is held to what the gauge reads there, so that a condition
+    is not passed over (as the classifier of Odena, Olah & Shlens 2017).
+
+    Latents are the style, then the conditions' codes: they decode without being told anything else.
+
+    Parameters
+    ----------
+    bands, size, widths, beta, likelihood, noise, free_bits, anneal
+        As of `VAE`.
+    latent_dim : int
+        Numbers of style and conditions together.
+    conditions : tuple of str
+        Names of `conditions.CONDITIONS`; the labels y (n, k) are these, in their units, NaN where unknown.
+    control : float
+        Weight of the squared error of what the gauge reads.
+
+    Notes
+    -----
+    Style and codes of the training galaxies are fitted by one mixture of Gaussians; `sample` draws from it
+    what is not given, under the condition of what is.
+
+    Examples
+    --------
+    >>> model = CVAE(("r",), 28, 8, (16, 16, 16), conditions=("flux", "area"))
+    >>> model.sample(2, torch.Generator().manual_seed(0), y={"flux": 2.0}).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        bands: tuple[str, ...] = ("i", "r", "g"),
+        size: int = 64,
+        latent_dim: int = 32,
+        widths: tuple[int, ...] = (48, 80, 96),
+        conditions: tuple[str, ...] = (
+            "flux", "area", "concentration", "ellipticity", "position_angle", "color",
+        ),
+        beta: float = 1.0,
+        likelihood: str = "gaussian",
+        noise: str = "each",
+        free_bits: float = 0.0,
+        anneal: int = 0,
+        control: float = 0.05,
+    ):  # fmt: skip
+        codes = Codes(conditions)
+        if latent_dim <= len(codes):
+            raise ValueError(f"latent_dim={latent_dim}, wanted more than the {len(codes)} conditions")
+        style = latent_dim - len(codes)
+        super().__init__(bands, size, style, widths, beta, likelihood, noise, free_bits, anneal)
+        self.control, self.codes = control, codes
+        self.prior = Mixture(latent_dim)
+        self.response = nn.Parameter(torch.zeros(len(codes), len(self.bands) * size**2))
+        trunk = Trunk(size, len(self.bands), (32, 48, 64))
+        self.gauge = nn.Sequential(Encoder(trunk), nn.SiLU(), nn.Linear(trunk.features, len(codes)))
+
+    def _build(self, style: int, widths: tuple[int, ...], noise: str, n_codes: int) -> None:
+        super()._build(style, widths, noise, len(self.config["conditions"]))
+
+    # the networks, told the conditions
+
+    def _told(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        apart = x.flatten(1) - self.mean - codes @ self.response
+        return self._posterior(x, apart, codes)
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._told(x, self.gauge(x))
+
+    def picture(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        style, codes = z[:, : self.style], z[:, self.style :]
+        return self._picture(z, style @ self.basis + codes @ self.response + self.mean)
+
+    def encode(self, x: Tensor) -> Tensor:
+        codes = self.gauge(x)
+        return torch.cat([self._told(x, codes)[0], codes], 1)
+
+    # learning
+
+    def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        read = self.gauge(x)
+        codes, terms = self._known(read, y)
+        mean, log_std = self._told(x, codes)
+        z = self._draw(mean, log_std)
+        terms |= self._bound_terms(x, mean, log_std, self.picture(torch.cat([z, codes], 1)))
+        if self.training and self.control and len(x) > 1:
+            terms["control"] = self.control * self._miss(z.detach(), codes)
+        parts = [value for name, value in terms.items() if name != "kl"]
+        return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
+
+    def _known(self, read: Tensor, y: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Codes as far as they are labelled, else as the gauge reads them; and how wrong it reads."""
+        if y is None:
+            return read.detach(), {}
+        codes = self.codes(y)
+        known = torch.isfinite(codes)
+        wrong = torch.where(known, read - codes.nan_to_num(), 0.0).square().sum() / known.sum().clamp_min(1)
+        return torch.where(known, codes.nan_to_num(), read.detach()), {"gauge": self.control * wrong}
+
+    def _miss(self, z: Tensor, codes: Tensor) -> Tensor:
+        """Squared error of what the gauge reads in pictures of other galaxies' conditions."""
+        n = len(z)
+        asked = codes[torch.randperm(n, device=z.device)]
+        style = torch.where(torch.rand(n, 1, device=z.device) < 0.5, z, torch.randn_like(z))
+        drawn = self._noisy(*self.picture(torch.cat([style, asked], 1)))
+        with frozen(*self.gauge.parameters()):
+            return (self.gauge(drawn) - asked).square().mean()
+
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Begin as a linear regression on the conditions and a probabilistic PCA of what it leaves."""
+        if y is not None:
+            self.codes.fit(y)
+            self._regress(batches, self.codes(y.to(self.mean)).nan_to_num())
+        codes = torch.zeros(0, len(self.codes)) if y is None else self.codes(y.to(self.mean)).nan_to_num()
+        rest = _Apart(batches, codes, self.response.detach())
+        pca = PCA(self.bands, self.size, self.style)
+        pca.fit(rest)
+        self._take(pca)
+        noise, mean = self.log_scale.detach().exp(), self.mean.detach()
+
+        def residual(x: Tensor) -> Tensor:
+            apart = x.flatten(1) - mean
+            return (apart - apart @ self.reader.T @ self.basis).view_as(x) / noise
+
+        with torch.no_grad():
+            self.texture.fit(map(residual, rest))
+
+    @torch.no_grad()
+    def _regress(self, batches: Iterable[Tensor], codes: Tensor) -> None:
+        start, left, right = 0, 0.0, 0.0
+        design = torch.cat([codes, torch.ones_like(codes[:, :1])], 1).double()
+        for x in batches:
+            part = design[start : start + len(x)]
+            left, right, start = left + part.T @ part, right + part.T @ x.flatten(1).double(), start + len(x)
+        ridge = 1e-6 * len(codes) * torch.eye(len(left), dtype=left.dtype, device=left.device)
+        self.response.copy_(torch.linalg.solve(left + ridge, right)[:-1])
+
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Measure the noise's texture, and fit one mixture to style and codes of the training galaxies."""
+        self.texture.fit(self._residual(x) for x in batches)
+        drawn = []
+        for view in range(VIEWS):
+            rng, start = np.random.default_rng(view), 0
+            for x in batches:
+                part = None if y is None else y[start : start + len(x)].to(x).clone()
+                turned = self.codes.names.index("position_angle") if self.codes.spin else None
+                x = dihedral(x, rng, None if part is None or turned is None else part[:, turned])
+                codes, _ = self._known(self.gauge(x), part)
+                drawn.append(torch.cat([self._draw(*self._told(x, codes)), codes], 1))
+                start += len(x)
+        self.prior.fit(torch.cat(drawn))
+
+    # asking
+
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, *, y=None, noise: bool = True
+    ) -> Tensor:
+        """Galaxies that do not exist (n, band, size, size), with the conditions `y` that are asked for.
+
+        Parameters
+        ----------
+        n : int
+        generator : torch.Generator, optional
+        y : dict of name to number or (n,), or (k,) or (n, k) in the order of `conditions`, optional
+            What is left out, or NaN, is drawn as it goes with what is given.
+        noise : bool
+            Whether pixel noise is drawn too.
+
+        Raises
+        ------
+        BadInput
+            For a condition that the model does not know, or one that is not a number.
+        """
+        return self.imagine(self.draw(n, generator, y=y), generator, noise=noise)
+
+    def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
+        """Latents (n, latent_dim) with the conditions `y`, as of `sample`."""
+        known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
+        if y is not None:
+            known[:, self.style :] = self.codes(self.codes.angled(self.codes.checked(y, n), generator))
+        return self.prior.given(known, generator)
+
+    def change(self, z: Tensor, y) -> Tensor:
+        """Latents (n, latent_dim) with the conditions `y`; the style, and what is left open, stay."""
+        codes, own = self.codes(self.codes.checked(y, len(z))), z[:, self.style :]
+        return torch.cat([z[:, : self.style], torch.where(torch.isfinite(codes), codes, own)], 1)
+
+    def features(self, z: Tensor) -> Tensor:
+        """Conditions (n, k), in their units, that latents (n, latent_dim) say."""
+        return self.codes.back(z[:, self.style :])
+
+    def _codes_of(self, x: Tensor) -> Tensor:
+        return self.gauge(x)
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        """Of the style given the conditions: `bound` is then one of p(x | conditions)."""
+        return self.prior.log_prob(z) - self.prior.log_prob(z[:, self.style :], of=slice(self.style, None))
+
+
+class _Apart:
+    """Images without what their conditions explain, iterated anew each time."""
+
+    def __init__(self, batches: Iterable[Tensor], codes: Tensor, response: Tensor):
+        self.batches, self.codes, self.response = batches, codes, response
+
+    def __iter__(self):
+        start = 0
+        for x in self.batches:
+            part = self.codes[start : start + len(x)]
+            yield x - (part @ self.response).view_as(x) if len(part) else x
+            start += len(x)

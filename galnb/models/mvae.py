@@ -1,0 +1,242 @@
+"""The multimodal variational autoencoder: picture and measured features, any of which may be missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..augment import dihedral
+from ..errors import BadInput
+from .codes import Codes
+from .likelihoods import log_likelihood
+from .mixture import Mixture
+from .vae import VAE, frozen
+
+VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
+
+
+class MVAE(VAE):
+    """A variational autoencoder of pictures and of measured features, by a product of experts.
+
+    One latent z has a picture p(x | z) and features p(f | z). What is known of a galaxy, be it the picture,
+    some features or both, gives a posterior: the product of the prior and of one expert each (Wu & Goodman
+    2018). Features are linear in z with Gaussian noise, so their experts are exact and never trained, and
+    all that features share is kept in one covariance; the picture's expert is a network.
+
+    The loss is the sub-sampled bound: of picture and features, of the picture alone, of the features alone,
+    and of a random part of the features; the last two have no gap, for they are exact.
+
+    Parameters
+    ----------
+    bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal
+        As of `VAE`.
+    conditions : tuple of str
+        The features, names of `conditions.CONDITIONS`; the labels y (n, k) are these, in their units, NaN
+        where unknown.
+    control : float
+        Weight of the squared error of the features that the picture's expert finds in what is drawn.
+    emphasis : float
+        Weight of the features' likelihood beside that of the picture, which has thousands of pixels.
+
+    Examples
+    --------
+    >>> model = MVAE(("r",), 28, 8, (16, 16, 16), conditions=("flux", "area"))
+    >>> model.features(torch.zeros(3, 8)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        bands: tuple[str, ...] = ("i", "r", "g"),
+        size: int = 64,
+        latent_dim: int = 32,
+        widths: tuple[int, ...] = (48, 80, 96),
+        conditions: tuple[str, ...] = (
+            "flux", "area", "concentration", "ellipticity", "position_angle", "color",
+        ),
+        beta: float = 1.0,
+        likelihood: str = "gaussian",
+        noise: str = "each",
+        free_bits: float = 0.0,
+        anneal: int = 0,
+        control: float = 0.05,
+        emphasis: float = 5.0,
+    ):  # fmt: skip
+        codes = Codes(conditions)
+        super().__init__(bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal)
+        self.codes, self.control, self.emphasis = codes, control, emphasis
+        self.prior = Mixture(latent_dim + len(codes))
+        self.loading = nn.Parameter(0.1 * torch.randn(len(codes), latent_dim))
+        self.offset = nn.Parameter(torch.zeros(len(codes)))
+        self.log_noise = nn.Parameter(torch.full((len(codes),), -1.0))
+
+    # what is known of z
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = super().posterior(x)
+        return mean, log_std.clamp_max(-1e-3)  # a picture never makes z less certain than the prior
+
+    def infer(self, x: Tensor | None = None, y=None, *, n: int = 1) -> tuple[Tensor, Tensor]:
+        """Mean (n, d) and covariance (n, d, d) of z given pictures (n, band, y, x), conditions y, or both.
+
+        `y` is as of `CVAE.sample`. Raises BadInput if neither is given.
+        """
+        if x is None and y is None:
+            raise BadInput("infer", "neither a picture nor a feature came, wanted at least one of the two")
+        n = n if x is None else len(x)
+        codes = None if y is None else self.codes(self.codes.checked(y, n))
+        mean, root = self._product(None if x is None else self.posterior(x), codes, n)
+        return mean, torch.cholesky_inverse(root)
+
+    def _product(self, expert, codes: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
+        """Mean, and Cholesky factor of the precision, of prior times experts; codes of NaN say nothing."""
+        d = self.style
+        precision = torch.eye(d, device=self.mean.device).expand(n, d, d)
+        shift = self.mean.new_zeros(n, d)
+        if expert is not None:
+            mean, log_std = expert
+            own = (-2 * log_std).exp()  # of picture and prior together
+            precision = precision + torch.diag_embed(own - 1)
+            shift = shift + own * mean
+        if codes is not None:
+            weight = torch.isfinite(codes) * (-2 * self._log_noise()).exp()
+            precision = precision + torch.einsum("kd,nk,ke->nde", self.loading, weight, self.loading)
+            shift = shift + (weight * (codes.nan_to_num() - self.offset)) @ self.loading
+        root = torch.linalg.cholesky(precision)
+        return torch.cholesky_solve(shift[..., None], root)[..., 0], root
+
+    def _log_noise(self) -> Tensor:
+        return self.log_noise.clamp_min(-3.0)  # features are measured, not known
+
+    def features(self, z: Tensor) -> Tensor:
+        """Conditions (n, k), in their units, that latents (n, d) say."""
+        return self.codes.back(z @ self.loading.T + self.offset)
+
+    # learning
+
+    def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        n, pixels = len(x), x[0].numel()
+        expert = self.posterior(x)
+        codes = None if y is None else self.codes(y)
+        known = [None] if codes is None else [codes, None]  # picture and features, picture alone
+        found = [self._product(expert, some, n) for some in known]
+        z = torch.cat([self._draw_root(*each) for each in found])
+        nll = -log_likelihood(self.likelihood, x.repeat(len(known), 1, 1, 1), *self.picture(z)).mean()
+        kl = sum(_divergence(*each).mean() for each in found) / len(found)
+        terms = {"nll": nll / pixels, "kl": kl / pixels}
+        if codes is not None:
+            parts = self._miss_features(z[:n], codes) - self._log_evidence(codes)
+            drop = torch.rand(codes.shape, device=codes.device) < 0.5
+            parts = parts - self._log_evidence(torch.where(drop, torch.nan, codes))
+            terms["features"] = self.emphasis * parts.mean() / pixels
+        if self.training and self.control:
+            terms["control"] = self.control * self._miss(z[:n].detach())
+        parts = [value for name, value in terms.items() if name != "kl"]
+        return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
+
+    def _draw_root(self, mean: Tensor, root: Tensor) -> Tensor:
+        generator = None if self.training else torch.Generator(mean.device).manual_seed(0)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + torch.linalg.solve_triangular(root.mT, noise[..., None], upper=True)[..., 0]
+
+    def _miss_features(self, z: Tensor, codes: Tensor) -> Tensor:
+        """Minus the log likelihood (n,) of known codes given z."""
+        log_noise, known = self._log_noise(), torch.isfinite(codes)
+        apart = (codes.nan_to_num() - z @ self.loading.T - self.offset) * (-log_noise).exp()
+        return ((0.5 * apart.square() + log_noise + 0.5 * math.log(2 * math.pi)) * known).sum(1)
+
+    def _log_evidence(self, codes: Tensor) -> Tensor:
+        """Log density (n,) of known codes, exact: z is integrated out."""
+        known = torch.isfinite(codes)
+        noise = torch.diag((2 * self._log_noise()).exp())
+        both = known[:, :, None] & known[:, None, :]
+        covariance = torch.where(both, self.loading @ self.loading.T + noise, 0.0)
+        covariance = covariance + torch.diag_embed((~known).to(covariance))  # of what is unknown, one
+        apart = torch.where(known, codes.nan_to_num() - self.offset, 0.0)
+        root = torch.linalg.cholesky(covariance)
+        distance = torch.linalg.solve_triangular(root, apart[..., None], upper=False).square().sum((1, 2))
+        volume = root.diagonal(dim1=1, dim2=2).log().sum(1)
+        return -0.5 * distance - volume - 0.5 * math.log(2 * math.pi) * known.sum(1)
+
+    def _miss(self, z: Tensor) -> Tensor:
+        """Squared error of features that the picture's expert finds in pictures of z and of prior draws."""
+        z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, z, torch.randn_like(z))
+        drawn = self._noisy(*self.picture(z))
+        with frozen(self.reader, self.log_std, self.mean, *self._read_by()):
+            found, _ = self.posterior(drawn)
+        loading = self.loading.detach()
+        return ((found - z) @ loading.T).square().mean()
+
+    def _read_by(self) -> list[nn.Parameter]:
+        return [*self.encoder.parameters(), *self.head.parameters()] if self.net else []
+
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Begin as probabilistic PCA, and as a linear regression of the features on its latents."""
+        super().warm_start(batches)
+        if y is None:
+            return
+        self.codes.fit(y)
+        codes = self.codes(y.to(self.mean)).double()
+        known = torch.isfinite(codes).all(1)
+        with torch.no_grad():
+            z = torch.cat([self.posterior(x)[0] for x in batches]).double()[known]
+            design, codes = torch.cat([z, torch.ones_like(z[:, :1])], 1), codes[known]
+            found = torch.linalg.lstsq(design, codes).solution
+            self.loading.copy_(found[:-1].T)
+            self.offset.copy_(found[-1])
+            self.log_noise.copy_((codes - design @ found).std(0).clamp_min(1e-3).log())
+
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Measure the noise's texture, and fit one mixture to the training galaxies' latents and features."""
+        self.texture.fit(self._residual(x) for x in batches)
+        drawn = []
+        for view in range(VIEWS):
+            rng, start = np.random.default_rng(view), 0
+            for x in batches:
+                part = None if y is None else y[start : start + len(x)].to(x).clone()
+                turned = self.codes.names.index("position_angle") if self.codes.spin else None
+                x = dihedral(x, rng, None if part is None or turned is None else part[:, turned])
+                codes = None if part is None else self.codes(part)
+                z = self._draw_root(*self._product(self.posterior(x), codes, len(x)))
+                own = z @ self.loading.T + self.offset
+                codes = own if codes is None else torch.where(torch.isfinite(codes), codes, own)
+                drawn.append(torch.cat([z, codes], 1))
+                start += len(x)
+        self.prior.fit(torch.cat(drawn))
+
+    # asking
+
+    def sample(
+        self, n: int, generator: torch.Generator | None = None, *, y=None, noise: bool = True
+    ) -> Tensor:
+        """Galaxies that do not exist (n, band, size, size), with the features `y`; as `CVAE.sample`."""
+        return self.imagine(self.draw(n, generator, y=y), generator, noise=noise)
+
+    def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
+        """Latents (n, latent_dim) with the features `y`, as of `sample`."""
+        known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
+        if y is not None:
+            known[:, self.style :] = self.codes(self.codes.angled(self.codes.checked(y, n), generator))
+        return self.prior.given(known, generator)[:, : self.style]
+
+    def change(self, z: Tensor, y) -> Tensor:
+        """Latents (n, d) moved by as little as gives them the features `y`; what is left open stays."""
+        codes = self.codes(self.codes.checked(y, len(z)))
+        own = z @ self.loading.T + self.offset
+        asked = torch.where(torch.isfinite(codes), codes, own)
+        return z + torch.linalg.lstsq(self.loading, (asked - own).T).solution.T
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        return self.prior.log_prob(z, of=slice(0, self.style))
+
+
+def _divergence(mean: Tensor, root: Tensor) -> Tensor:
+    """Of a Gaussian, given the Cholesky factor of its precision, from a standard normal: (n,) nats."""
+    spread = torch.linalg.solve_triangular(root, torch.eye(root.shape[-1]).to(root), upper=False)
+    volume = root.diagonal(dim1=1, dim2=2).log().sum(1)
+    return 0.5 * (spread.square().sum((1, 2)) + mean.square().sum(1) - mean.shape[1]) + volume
