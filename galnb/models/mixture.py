@@ -65,23 +65,23 @@ class Mixture(nn.Module):
 
     def _complete(self, z: Tensor, unknown: Tensor, generator) -> Tensor:
         at, there = unknown.nonzero()[:, 0], (~unknown).nonzero()[:, 0]
-        covariances = (self.roots @ self.roots.mT).double()
+        covariances, means = (self.roots @ self.roots.mT).double(), self.means.double()
         block = lambda rows, columns: covariances[:, rows][:, :, columns]  # noqa: E731
-        mean, root = self.means[:, at].double(), block(at, at)
+        root = block(at, at)
         log_parts = self.weights.log()[None].expand(len(z), -1)
         shift = torch.zeros(len(z), len(self.weights), len(at), dtype=torch.float64, device=z.device)
         if len(there):
             own = torch.linalg.cholesky(block(there, there))
-            log_parts = self._log_parts(z[:, there].double(), self.means[:, there].double(), own)
+            log_parts = self._log_parts(z[:, there].double(), means[:, there], own)
             gain = torch.cholesky_solve(block(there, at), own).mT  # (component, at, there)
-            shift = torch.einsum("kat,nkt->nka", gain, z[:, None, there] - self.means[:, there])
+            shift = torch.einsum("kat,nkt->nka", gain, z[:, None, there].double() - means[:, there])
             root = root - gain @ block(there, at)
         root = torch.linalg.cholesky(root + 1e-9 * torch.eye(len(at), dtype=root.dtype, device=root.device))
         share = torch.softmax(log_parts.double(), dim=1).cpu()
         which = torch.multinomial(share, 1, generator=generator)[:, 0].to(z.device)
         noise = torch.randn(len(z), len(at), generator=generator, dtype=torch.float64).to(z.device)
         rows = torch.arange(len(z), device=z.device)
-        drawn = mean[which] + shift[rows, which] + torch.einsum("nab,nb->na", root[which], noise)
+        drawn = means[which][:, at] + shift[rows, which] + torch.einsum("nab,nb->na", root[which], noise)
         z[:, at] = drawn.to(z)
         return z
 
