@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import one_of
 from .base import Model
-from .blocks import Decoder, Encoder, Trunk, zeroed
+from .blocks import Decoder, Encoder, Trunk, moment_probes, zeroed
 from .pca import PCA
 
 
@@ -72,7 +72,7 @@ class AE(Model):
         self.basis = nn.Parameter(torch.randn(latent_dim, pixels) / pixels**0.5)
         self.mean = nn.Parameter(torch.zeros(pixels))
         self.register_buffer("scale", torch.ones(latent_dim))
-        self.register_buffer("probes", _moment_probes(size), persistent=False)
+        self.register_buffer("probes", moment_probes(size), persistent=False)
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Take basis, mean and the latents' scale from a PCA of the training images."""
@@ -117,18 +117,6 @@ class AE(Model):
     def _divergence(self, whitened: Tensor) -> Tensor:
         mean, wanted = torch.sigmoid(whitened).mean(0).clamp(1e-6, 1 - 1e-6), self.activity
         return (wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()).mean()
-
-
-def _moment_probes(size: int) -> Tensor:
-    """(scale, moment, y, x): mean, size and both ellipticity moments under Gaussians of 1/16, 1/8 and 1/4."""
-    y, x = torch.meshgrid(*2 * [torch.arange(size) - (size - 1) / 2], indexing="ij")
-    probes = []
-    for width in (size / 16, size / 8, size / 4):
-        weight = torch.exp(-(x**2 + y**2) / (2 * width**2))
-        u, v = x / width, y / width
-        shapes = torch.stack([torch.ones_like(u), (u**2 + v**2) / 2 - 1, (u**2 - v**2) / 2, u * v])
-        probes.append(shapes * weight / weight.sum())
-    return torch.stack(probes)
 
 
 def _jacobian_norm(z: Tensor, x: Tensor) -> Tensor:

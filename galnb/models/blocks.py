@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -98,3 +99,15 @@ class Decoder(nn.Module):
         before = (trunk.padded - trunk.size) // 2
         inside = slice(before, before + trunk.size)
         return self.body(x)[:, :, inside, inside]
+
+
+def moment_probes(size: int) -> Tensor:
+    """(scale, moment, y, x): mean, size and both ellipticity moments under Gaussians of 1/16, 1/8 and 1/4."""
+    y, x = torch.meshgrid(*2 * [torch.arange(size) - (size - 1) / 2], indexing="ij")
+    probes = []
+    for width in (size / 16, size / 8, size / 4):
+        weight = torch.exp(-(x**2 + y**2) / (2 * width**2))
+        u, v = x / width, y / width
+        shapes = torch.stack([torch.ones_like(u), (u**2 + v**2) / 2 - 1, (u**2 - v**2) / 2, u * v])
+        probes.append(shapes * weight / weight.sum())
+    return torch.stack(probes)

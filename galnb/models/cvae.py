@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..augment import dihedral
-from .blocks import Encoder, Trunk
 from .codes import Codes
 from .mixture import Mixture
 from .pca import PCA
+from .shapes import Gauge
 from .vae import VAE, frozen
 
 VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
@@ -65,7 +65,7 @@ class CVAE(VAE):
         noise: str = "each",
         free_bits: float = 0.0,
         anneal: int = 0,
-        control: float = 0.05,
+        control: float = 0.3,
     ):  # fmt: skip
         codes = Codes(conditions)
         if latent_dim <= len(codes):
@@ -75,11 +75,11 @@ class CVAE(VAE):
         self.control, self.codes = control, codes
         self.prior = Mixture(latent_dim)
         self.response = nn.Parameter(torch.zeros(len(codes), len(self.bands) * size**2))
-        trunk = Trunk(size, len(self.bands), (32, 48, 64))
-        self.gauge = nn.Sequential(Encoder(trunk), nn.SiLU(), nn.Linear(trunk.features, len(codes)))
+        self.gauge = Gauge(len(self.bands), size, len(codes))
 
-    def _build(self, style: int, widths: tuple[int, ...], noise: str, n_codes: int) -> None:
-        super()._build(style, widths, noise, len(self.config["conditions"]))
+    def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
+        k = len(self.config["conditions"])
+        super()._build(style, widths, noise, read=k, told=k)
 
     # the networks, told the conditions
 
@@ -131,6 +131,7 @@ class CVAE(VAE):
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as a linear regression on the conditions and a probabilistic PCA of what it leaves."""
+        self.gauge.shapes.fit(batches)
         if y is not None:
             self.codes.fit(y)
             self._regress(batches, self.codes(y.to(self.mean)).nan_to_num())

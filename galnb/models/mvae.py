@@ -14,6 +14,7 @@ from ..errors import BadInput
 from .codes import Codes
 from .likelihoods import log_likelihood
 from .mixture import Mixture
+from .shapes import Shapes
 from .vae import VAE, frozen
 
 VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
@@ -63,12 +64,13 @@ class MVAE(VAE):
         noise: str = "each",
         free_bits: float = 0.0,
         anneal: int = 0,
-        control: float = 0.05,
+        control: float = 0.3,
         emphasis: float = 5.0,
     ):  # fmt: skip
         codes = Codes(conditions)
         super().__init__(bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal)
         self.codes, self.control, self.emphasis = codes, control, emphasis
+        self.shapes = Shapes(len(self.bands), size)
         self.prior = Mixture(latent_dim + len(codes))
         self.loading = nn.Parameter(0.1 * torch.randn(len(codes), latent_dim))
         self.offset = nn.Parameter(torch.zeros(len(codes)))
@@ -76,8 +78,11 @@ class MVAE(VAE):
 
     # what is known of z
 
+    def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
+        super()._build(style, widths, noise, read=Shapes(len(self.bands), self.size).width)
+
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = super().posterior(x)
+        mean, log_std = self._posterior(x, x.flatten(1) - self.mean, self.shapes(x))
         return mean, log_std.clamp_max(-1e-3)  # a picture never makes z less certain than the prior
 
     def infer(self, x: Tensor | None = None, y=None, *, n: int = 1) -> tuple[Tensor, Tensor]:
@@ -176,6 +181,7 @@ class MVAE(VAE):
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as probabilistic PCA, and as a linear regression of the features on its latents."""
+        self.shapes.fit(batches)
         super().warm_start(batches)
         if y is None:
             return

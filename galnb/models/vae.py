@@ -81,10 +81,11 @@ class VAE(Model):
         one_of("noise", noise, ("each", "one"))
         one_of("prior", prior, ("normal", "mixture"))
         self.beta, self.likelihood, self.free_bits, self.anneal = beta, likelihood, free_bits, anneal
-        self._build(latent_dim, tuple(widths), noise, n_codes=0)
+        self._build(latent_dim, tuple(widths), noise)
         self.prior = Mixture(latent_dim) if prior == "mixture" else None
 
-    def _build(self, style: int, widths: tuple[int, ...], noise: str, n_codes: int) -> None:
+    def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
+        """All parameters; `read` and `told` numbers are given to encoder and decoder beside picture and z."""
         n, pixels = len(self.bands), len(self.bands) * self.size**2
         self.style, self.net = style, bool(widths)
         self.mean = nn.Parameter(torch.zeros(pixels))
@@ -97,8 +98,8 @@ class VAE(Model):
         if self.net:
             trunk = Trunk(self.size, n, widths)
             self.encoder = Encoder(trunk)
-            self.head = zeroed(nn.Linear(trunk.features + n_codes, 2 * style))
-            self.spread = nn.Linear(style + n_codes, trunk.features)
+            self.head = zeroed(nn.Linear(trunk.features + read, 2 * style))
+            self.spread = nn.Linear(style + told, trunk.features)
             self.decoder = Decoder(trunk, n + (noise == "each"))
 
     # the two networks
@@ -107,11 +108,11 @@ class VAE(Model):
         """Mean and log standard deviation (n, latent_dim) of z given images."""
         return self._posterior(x, x.flatten(1) - self.mean, x.new_zeros(len(x), 0))
 
-    def _posterior(self, x: Tensor, apart: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def _posterior(self, x: Tensor, apart: Tensor, more: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = apart @ self.reader.T, self.log_std.expand(len(x), -1)
         if self.net:
-            more, wider = self.head(torch.cat([self.encoder(x), codes], 1)).chunk(2, dim=1)
-            mean, log_std = mean + more, log_std + wider
+            moved, wider = self.head(torch.cat([self.encoder(x), more], 1)).chunk(2, dim=1)
+            mean, log_std = mean + moved, log_std + wider
         return mean, log_std.clamp(-8, 2)
 
     def picture(self, z: Tensor) -> tuple[Tensor, Tensor]:
