@@ -40,6 +40,7 @@ FLOORS = [
         "sources",
         "models",
         "metrics",
+        "realism",
         "catalogue",
         "buckets",
         "selection",
