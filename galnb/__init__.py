@@ -28,9 +28,9 @@ NAMES = {
     "similar": "neighbors",
 }
 MODULES = (
-    "augment catalogue demo doctor encoding errors export figures images latents metrics mock models "
-    "morphology neighbors provenance recipe reduce render session sources stamps store stretch train "
-    "weights widgets"
+    "augment catalogue conditions demo doctor encoding errors export figures images latents metrics mock "
+    "models morphology neighbors provenance realism recipe reduce render session sources stamps store "
+    "stretch train weights widgets"
 ).split()
 
 
