@@ -299,9 +299,10 @@ def _member(path: Path, key: str, loaded) -> np.ndarray:
         file.seek(sum(struct.unpack("<HH", file.read(4))), 1)  # of the local header: its name and extra field
         header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         version, _ = np.lib.format.read_magic(file)
-        shape, columns_first, dtype = header[version](file)
-        order = "F" if columns_first else "C"
-        return np.memmap(path, dtype, "r", file.tell(), shape, order) if not dtype.hasobject else loaded[key]
+        shape, columns_first, dtype = header[version](file) if version in header else (0, 0, np.dtype(object))
+        if dtype.hasobject:
+            return loaded[key]  # numpy says why not
+        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if columns_first else "C")
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
