@@ -107,6 +107,11 @@ def test_the_texture_of_noise_is_measured_and_drawn():
         return torch.stack([(x[:, a] * x[:, b].roll(d, 2)).mean() for a, b, d in pairs])
 
     torch.testing.assert_close(moments(drawn), moments(made), rtol=0, atol=0.03)
+    followed = Texture(2, 20)
+    for _ in range(10):
+        for part in made.split(100):
+            followed.follow(part)
+    torch.testing.assert_close(moments(followed.draw(3000, rng)), moments(made), rtol=0, atol=0.05)
 
 
 def test_what_is_frozen_learns_nothing_and_is_as_it_was_afterwards():

@@ -105,8 +105,10 @@ class CVAE(VAE):
         codes, terms = self._known(read, y)
         mean, log_std = self._told(x, codes)
         z = self._draw(mean, log_std)
-        terms |= self._bound_terms(x, mean, log_std, self.picture(torch.cat([z, codes], 1)))
+        picture = self.picture(torch.cat([z, codes], 1))
+        terms |= self._bound_terms(x, mean, log_std, picture)
         if self.training and self.control and len(x) > 1:
+            self._follow(x, *picture)
             terms["control"] = self.control * self._miss(z.detach(), codes)
         parts = [value for name, value in terms.items() if name != "kl"]
         return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}

@@ -57,9 +57,15 @@ class Texture(nn.Module):
         """Measure cross spectra of residuals (n, band, size, size), in units of each pixel's spread."""
         n, total = 0, 0.0
         for r in residuals:
-            waves = torch.fft.rfft2(r, norm="ortho")
-            n, total = n + len(r), total + torch.einsum("nbyx,ncyx->yxbc", waves, waves.conj()).real.double()
-        spectra = total / n
+            n, total = n + len(r), total + len(r) * _spectra(r).double()
+        self._take(total / n)
+
+    @torch.no_grad()
+    def follow(self, r: Tensor, *, share: float = 0.02) -> None:
+        """Move by a small share towards the cross spectra of a batch of residuals, while training."""
+        self._take(torch.lerp(self.root @ self.root, _spectra(r), share))
+
+    def _take(self, spectra: Tensor) -> None:
         values, vectors = torch.linalg.eigh((spectra + spectra.mT) / 2)
         self.root.copy_((vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT)
 
@@ -70,3 +76,9 @@ class Texture(nn.Module):
         waves = torch.fft.rfft2(white, norm="ortho")
         waves = torch.einsum("yxbc,ncyx->nbyx", self.root.to(waves.dtype), waves)
         return torch.fft.irfft2(waves, s=(self.size, self.size), norm="ortho")
+
+
+def _spectra(r: Tensor) -> Tensor:
+    """Mean cross spectra (y, x, band, band) of residuals (n, band, size, size)."""
+    waves = torch.fft.rfft2(r, norm="ortho")
+    return torch.einsum("nbyx,ncyx->yxbc", waves, waves.conj()).real / len(r)

@@ -130,7 +130,8 @@ class MVAE(VAE):
         known = [None] if codes is None else [codes, None]  # picture and features, picture alone
         found = [self._product(expert, some, n) for some in known]
         z = torch.cat([self._draw_root(*each) for each in found])
-        nll = -log_likelihood(self.likelihood, x.repeat(len(known), 1, 1, 1), *self.picture(z)).mean()
+        picture = self.picture(z)
+        nll = -log_likelihood(self.likelihood, x.repeat(len(known), 1, 1, 1), *picture).mean()
         kl = sum(_divergence(*each).mean() for each in found) / len(found)
         terms = {"nll": nll / pixels, "kl": kl / pixels}
         if codes is not None:
@@ -139,6 +140,7 @@ class MVAE(VAE):
             parts = parts - self._log_evidence(torch.where(drop, torch.nan, codes))
             terms["features"] = self.emphasis * parts.mean() / pixels
         if self.training and self.control:
+            self._follow(x, picture[0][:n], picture[1][:n])
             terms["control"] = self.control * self._miss(z[:n].detach())
         parts = [value for name, value in terms.items() if name != "kl"]
         return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}

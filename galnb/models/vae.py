@@ -187,6 +187,11 @@ class VAE(Model):
         return (x - mean) / log_scale.exp()
 
     @torch.no_grad()
+    def _follow(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> None:
+        """Let the noise that is drawn while training have the texture of what the pictures leave now."""
+        self.texture.follow((x - mean) * (-log_scale).exp())
+
+    @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and fit the prior to draws of the training galaxies' posteriors."""
         self.texture.fit(map(self._residual, batches))
