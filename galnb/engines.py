@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 
 from .errors import CannotWrite, GalnbError, need, one_of
@@ -331,7 +331,8 @@ def _dask(queue: Queue, work, client, frames) -> Iterator:
                 elif queue.failed(task, result):
                     yield task, result
     finally:
-        client.unregister_worker_plugin(carrier.name)
+        with suppress(OSError):  # a worker that dies just now has nothing to forget
+            client.unregister_worker_plugin(carrier.name)
 
 
 def _workers(client) -> dict[str, dict]:
