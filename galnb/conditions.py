@@ -22,12 +22,14 @@ POSITIVE = ("flux", "half_light_radius", "area")  # whose logarithm a network se
 BLUE_TO_RED = ("u", "blue", "g", "green", "r", "red", "i", "z", "y", "Y", "J", "H", "K")
 
 
-def measure(images: Images) -> Table:
+def measure(images: Images, found: Table | None = None) -> Table:
     """The conditions of each image.
 
     Parameters
     ----------
     images : Images
+    found : Table, optional
+        What `morphology.measure` gave of them, where that is known already.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def measure(images: Images) -> Table:
     >>> round(float(table["color"][0]), 2), round(float(table["half_light_radius"][0]), 1)
     (0.75, 7.1)
     """
-    found = morphology(images)
+    found = morphology(images) if found is None else found
     table = Table({name: found[name] for name in CONDITIONS if name != "color"})
     table["color"] = _color(images, found)
     table["color"].unit = "mag"

@@ -17,8 +17,9 @@ ELONGATED = 0.3  # ellipticity above which an angle means something
 
 def properties(images: Images) -> Table:
     """The measured properties of images, one row each: those of `conditions.measure`, and asymmetry."""
-    table = measure(images)
-    table["asymmetry"] = morphology(images)["asymmetry"]
+    found = morphology(images)
+    table = measure(images, found)
+    table["asymmetry"] = found["asymmetry"]
     return table
 
 

@@ -36,13 +36,10 @@ class Codes(nn.Module):
         if "position_angle" in self.names and "ellipticity" not in self.names:
             raise ValueError("position_angle without ellipticity, wanted both: a round galaxy has no angle")
         self.log = [name in POSITIVE for name in self.names]
-        self.spin = tuple(map(self.names.index, ("ellipticity", "position_angle"))) if self._turns else None
+        turns = "position_angle" in self.names
+        self.spin = tuple(map(self.names.index, ("ellipticity", "position_angle"))) if turns else None
         for name, value in (("center", 0.0), ("spread", 1.0), ("low", 0.0), ("high", 1.0)):
             self.register_buffer(name, torch.full((k,), value))
-
-    @property
-    def _turns(self) -> bool:
-        return "position_angle" in self.names
 
     def __len__(self) -> int:
         return len(self.names)
@@ -57,13 +54,13 @@ class Codes(nn.Module):
         self.spread.fill_(1)
         codes = self(known)
         center, spread = codes.mean(0), codes.std(0).clamp_min(1e-6)
-        if self._turns:  # all directions are alike
+        if self.spin:  # all directions are alike
             pair = list(self.spin)
             center[pair], spread[pair] = 0.0, codes[:, pair].square().mean().sqrt().clamp_min(1e-6)
         self.center.copy_(center)
         self.spread.copy_(spread)
         low, high = torch.quantile(known, torch.tensor([0.005, 0.995]).to(known), dim=0)
-        if self._turns:
+        if self.spin:
             low[self.spin[1]], high[self.spin[1]] = 0.0, 180.0
         self.low.copy_(low)
         self.high.copy_(high)
@@ -72,7 +69,7 @@ class Codes(nn.Module):
         """Codes (n, k) of conditions (n, k)."""
         pairs = zip(y.T, self.log, strict=True)
         columns = [value.clamp_min(1e-6).log() if log else value for value, log in pairs]
-        if self._turns:
+        if self.spin:
             e, angle = (y[:, at] for at in self.spin)
             twice = torch.deg2rad(2 * angle)
             columns[self.spin[0]], columns[self.spin[1]] = e * torch.cos(twice), e * torch.sin(twice)
@@ -82,7 +79,7 @@ class Codes(nn.Module):
         """Conditions (n, k) of codes (n, k); angles in [0, 180) degrees."""
         raw = codes * self.spread + self.center
         columns = [value.exp() if log else value for value, log in zip(raw.T, self.log, strict=True)]
-        if self._turns:
+        if self.spin:
             u, v = (raw[:, at] for at in self.spin)
             columns[self.spin[0]] = torch.hypot(u, v)
             columns[self.spin[1]] = torch.rad2deg(0.5 * torch.atan2(v, u)) % 180
@@ -90,7 +87,7 @@ class Codes(nn.Module):
 
     def angled(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Conditions (n, k) where an ellipticity without an angle has got one by chance."""
-        if not self._turns:
+        if not self.spin:
             return y
         (e, at), y = self.spin, y.clone()
         angle = 180 * torch.rand(len(y), generator=generator).to(y)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..augment import dihedral
 from .codes import Codes
+from .conditioned import DEFAULT, Conditioned
 from .mixture import Mixture
 from .pca import PCA
 from .shapes import Gauge
-from .vae import VAE, frozen
-
-VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
+from .vae import frozen
 
 
-class CVAE(VAE):
+class CVAE(Conditioned):
     """A variational autoencoder whose pictures have the physical conditions that are asked for.
 
     Beside a style z, encoder and decoder are told the galaxy's conditions (Sohn, Lee & Yan 2015). A third
@@ -57,16 +54,14 @@ class CVAE(VAE):
         size: int = 64,
         latent_dim: int = 32,
         widths: tuple[int, ...] = (48, 80, 96),
-        conditions: tuple[str, ...] = (
-            "flux", "area", "concentration", "ellipticity", "position_angle", "color",
-        ),
+        conditions: tuple[str, ...] = DEFAULT,
         beta: float = 1.0,
         likelihood: str = "gaussian",
         noise: str = "each",
         free_bits: float = 0.0,
         anneal: int = 0,
         control: float = 0.3,
-    ):  # fmt: skip
+    ):
         codes = Codes(conditions)
         if latent_dim <= len(codes):
             raise ValueError(f"latent_dim={latent_dim}, wanted more than the {len(codes)} conditions")
@@ -107,11 +102,16 @@ class CVAE(VAE):
         z = self._draw(mean, log_std)
         picture = self.picture(torch.cat([z, codes], 1))
         terms |= self._bound_terms(x, mean, log_std, picture)
-        if self.training and self.control and len(x) > 1:
+        if self.training and len(x) > 1:
             self._follow(x, *picture)
-            terms["control"] = self.control * self._miss(z.detach(), codes)
-        parts = [value for name, value in terms.items() if name != "kl"]
-        return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
+            terms |= self._lessons(x, z, codes)
+        return self._summed(terms)
+
+    def _lessons(self, x: Tensor, z: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        """Terms of training alone: how far pictures are from other galaxies' conditions."""
+        if not self.control:
+            return {}
+        return {"control": self.control * self._miss(*self._swapped(z.detach(), codes))}
 
     def _known(self, read: Tensor, y: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Codes as far as they are labelled, else as the gauge reads them; and how wrong it reads."""
@@ -122,22 +122,26 @@ class CVAE(VAE):
         wrong = torch.where(known, read - codes.nan_to_num(), 0.0).square().sum() / known.sum().clamp_min(1)
         return torch.where(known, codes.nan_to_num(), read.detach()), {"gauge": self.control * wrong}
 
-    def _miss(self, z: Tensor, codes: Tensor) -> Tensor:
-        """Squared error of what the gauge reads in pictures of other galaxies' conditions."""
+    def _swapped(self, z: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures of these styles, or of chance ones, with other galaxies' codes; and those codes."""
         n = len(z)
         asked = codes[torch.randperm(n, device=z.device)]
         style = torch.where(torch.rand(n, 1, device=z.device) < 0.5, z, torch.randn_like(z))
-        drawn = self._noisy(*self.picture(torch.cat([style, asked], 1)))
+        return self._noisy(*self.picture(torch.cat([style, asked], 1))), asked
+
+    def _miss(self, drawn: Tensor, asked: Tensor) -> Tensor:
+        """Squared error of what the gauge reads in pictures with these codes."""
         with frozen(*self.gauge.parameters()):
             return (self.gauge(drawn) - asked).square().mean()
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as a linear regression on the conditions and a probabilistic PCA of what it leaves."""
         self.gauge.shapes.fit(batches)
+        codes = self.mean.new_zeros(0, len(self.codes))
         if y is not None:
             self.codes.fit(y)
-            self._regress(batches, self.codes(y.to(self.mean)).nan_to_num())
-        codes = torch.zeros(0, len(self.codes)) if y is None else self.codes(y.to(self.mean)).nan_to_num()
+            codes = self.codes(y.to(self.mean)).nan_to_num()
+            self._regress(batches, codes)
         rest = _Apart(batches, codes, self.response.detach())
         pca = PCA(self.bands, self.size, self.style)
         pca.fit(rest)
@@ -161,51 +165,11 @@ class CVAE(VAE):
         ridge = 1e-6 * len(codes) * torch.eye(len(left), dtype=left.dtype, device=left.device)
         self.response.copy_(torch.linalg.solve(left + ridge, right)[:-1])
 
-    @torch.no_grad()
-    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        """Measure the noise's texture, and fit one mixture to style and codes of the training galaxies."""
-        self.texture.fit(self._residual(x) for x in batches)
-        drawn = []
-        for view in range(VIEWS):
-            rng, start = np.random.default_rng(view), 0
-            for x in batches:
-                part = None if y is None else y[start : start + len(x)].to(x).clone()
-                turned = self.codes.names.index("position_angle") if self.codes.spin else None
-                x = dihedral(x, rng, None if part is None or turned is None else part[:, turned])
-                codes, _ = self._known(self.gauge(x), part)
-                drawn.append(torch.cat([self._draw(*self._told(x, codes)), codes], 1))
-                start += len(x)
-        self.prior.fit(torch.cat(drawn))
+    def _placed(self, x: Tensor, y: Tensor | None) -> Tensor:
+        codes, _ = self._known(self.gauge(x), y)
+        return torch.cat([self._draw(*self._told(x, codes)), codes], 1)
 
     # asking
-
-    def sample(
-        self, n: int, generator: torch.Generator | None = None, *, y=None, noise: bool = True
-    ) -> Tensor:
-        """Galaxies that do not exist (n, band, size, size), with the conditions `y` that are asked for.
-
-        Parameters
-        ----------
-        n : int
-        generator : torch.Generator, optional
-        y : dict of name to number or (n,), or (k,) or (n, k) in the order of `conditions`, optional
-            What is left out, or NaN, is drawn as it goes with what is given.
-        noise : bool
-            Whether pixel noise is drawn too.
-
-        Raises
-        ------
-        BadInput
-            For a condition that the model does not know, or one that is not a number.
-        """
-        return self.imagine(self.draw(n, generator, y=y), generator, noise=noise)
-
-    def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
-        """Latents (n, latent_dim) with the conditions `y`, as of `sample`."""
-        known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
-        if y is not None:
-            known[:, self.style :] = self.codes(self.codes.angled(self.codes.checked(y, n), generator))
-        return self.prior.given(known, generator)
 
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, latent_dim) with the conditions `y`; the style, and what is left open, stay."""

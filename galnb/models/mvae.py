@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..augment import dihedral
 from ..errors import BadInput
 from .codes import Codes
+from .conditioned import DEFAULT, Conditioned
 from .likelihoods import log_likelihood
 from .mixture import Mixture
-from .shapes import Shapes
-from .vae import VAE, frozen
-
-VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
+from .shapes import Shapes, n_shapes
+from .vae import frozen
 
 
-class MVAE(VAE):
+class MVAE(Conditioned):
     """A variational autoencoder of pictures and of measured features, by a product of experts.
 
     One latent z has a picture p(x | z) and features p(f | z). What is known of a galaxy, be it the picture,
@@ -56,9 +53,7 @@ class MVAE(VAE):
         size: int = 64,
         latent_dim: int = 32,
         widths: tuple[int, ...] = (48, 80, 96),
-        conditions: tuple[str, ...] = (
-            "flux", "area", "concentration", "ellipticity", "position_angle", "color",
-        ),
+        conditions: tuple[str, ...] = DEFAULT,
         beta: float = 1.0,
         likelihood: str = "gaussian",
         noise: str = "each",
@@ -66,7 +61,7 @@ class MVAE(VAE):
         anneal: int = 0,
         control: float = 0.3,
         emphasis: float = 5.0,
-    ):  # fmt: skip
+    ):
         codes = Codes(conditions)
         super().__init__(bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal)
         self.codes, self.control, self.emphasis = codes, control, emphasis
@@ -79,7 +74,7 @@ class MVAE(VAE):
     # what is known of z
 
     def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
-        super()._build(style, widths, noise, read=Shapes(len(self.bands), self.size).width)
+        super()._build(style, widths, noise, read=n_shapes(len(self.bands)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_std = self._posterior(x, x.flatten(1) - self.mean, self.shapes(x))
@@ -88,7 +83,7 @@ class MVAE(VAE):
     def infer(self, x: Tensor | None = None, y=None, *, n: int = 1) -> tuple[Tensor, Tensor]:
         """Mean (n, d) and covariance (n, d, d) of z given pictures (n, band, y, x), conditions y, or both.
 
-        `y` is as of `CVAE.sample`. Raises BadInput if neither is given.
+        `y` is as of `sample`. Raises BadInput if neither is given.
         """
         if x is None and y is None:
             raise BadInput("infer", "neither a picture nor a feature came, wanted at least one of the two")
@@ -142,12 +137,10 @@ class MVAE(VAE):
         if self.training and self.control:
             self._follow(x, picture[0][:n], picture[1][:n])
             terms["control"] = self.control * self._miss(z[:n].detach())
-        parts = [value for name, value in terms.items() if name != "kl"]
-        return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
+        return self._summed(terms)
 
     def _draw_root(self, mean: Tensor, root: Tensor) -> Tensor:
-        generator = None if self.training else torch.Generator(mean.device).manual_seed(0)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = self._noise_like(mean)
         return mean + torch.linalg.solve_triangular(root.mT, noise[..., None], upper=True)[..., 0]
 
     def _miss_features(self, z: Tensor, codes: Tensor) -> Tensor:
@@ -198,39 +191,13 @@ class MVAE(VAE):
             self.offset.copy_(found[-1])
             self.log_noise.copy_((codes - design @ found).std(0).clamp_min(1e-3).log())
 
-    @torch.no_grad()
-    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        """Measure the noise's texture, and fit one mixture to the training galaxies' latents and features."""
-        self.texture.fit(self._residual(x) for x in batches)
-        drawn = []
-        for view in range(VIEWS):
-            rng, start = np.random.default_rng(view), 0
-            for x in batches:
-                part = None if y is None else y[start : start + len(x)].to(x).clone()
-                turned = self.codes.names.index("position_angle") if self.codes.spin else None
-                x = dihedral(x, rng, None if part is None or turned is None else part[:, turned])
-                codes = None if part is None else self.codes(part)
-                z = self._draw_root(*self._product(self.posterior(x), codes, len(x)))
-                own = z @ self.loading.T + self.offset
-                codes = own if codes is None else torch.where(torch.isfinite(codes), codes, own)
-                drawn.append(torch.cat([z, codes], 1))
-                start += len(x)
-        self.prior.fit(torch.cat(drawn))
+    def _placed(self, x: Tensor, y: Tensor | None) -> Tensor:
+        codes = None if y is None else self.codes(y)
+        z = self._draw_root(*self._product(self.posterior(x), codes, len(x)))
+        own = z @ self.loading.T + self.offset
+        return torch.cat([z, own if codes is None else torch.where(torch.isfinite(codes), codes, own)], 1)
 
     # asking
-
-    def sample(
-        self, n: int, generator: torch.Generator | None = None, *, y=None, noise: bool = True
-    ) -> Tensor:
-        """Galaxies that do not exist (n, band, size, size), with the features `y`; as `CVAE.sample`."""
-        return self.imagine(self.draw(n, generator, y=y), generator, noise=noise)
-
-    def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
-        """Latents (n, latent_dim) with the features `y`, as of `sample`."""
-        known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
-        if y is not None:
-            known[:, self.style :] = self.codes(self.codes.angled(self.codes.checked(y, n), generator))
-        return self.prior.given(known, generator)[:, : self.style]
 
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, d) moved by as little as gives them the features `y`; what is left open stays."""

@@ -16,6 +16,11 @@ THRESHOLD = 1.5  # standard deviations of the corners, as in `morphology`
 BLUR = 1.0  # pixels, likewise
 
 
+def n_shapes(n_bands: int) -> int:
+    """How many numbers `Shapes` gives of an image."""
+    return 2 + 2 * len(APERTURES) + len(LEVELS) + 9 + 3 * (n_bands - 1)
+
+
 class Shapes(nn.Module):
     """Light in apertures, areas of isophotes, moments and colors (n, width) of images, standardised.
 
@@ -40,7 +45,7 @@ class Shapes(nn.Module):
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
-        self.width = 2 + 2 * len(APERTURES) + len(LEVELS) + 9 + 3 * (n_bands - 1)
+        self.width = n_shapes(n_bands)
         self.register_buffer("center", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
 

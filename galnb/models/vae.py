@@ -140,13 +140,21 @@ class VAE(Model):
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         mean, log_std = self.posterior(x)
         terms = self._bound_terms(x, mean, log_std, self.picture(self._draw(mean, log_std)))
-        return {"loss": terms["nll"] + self._weight() * terms["kl"], **terms}
+        return self._summed(terms)
+
+    def _summed(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Terms and their sum, in which the divergence has its weight."""
+        parts = [value for name, value in terms.items() if name != "kl"]
+        return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
 
     def _draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
-        """z by reparameterisation; in evaluation with the same noise each time."""
+        """z by reparameterisation."""
+        return mean + log_std.exp() * self._noise_like(mean)
+
+    def _noise_like(self, mean: Tensor) -> Tensor:
+        """Standard normal noise; in evaluation the same each time."""
         generator = None if self.training else torch.Generator(mean.device).manual_seed(0)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        return mean + log_std.exp() * noise
+        return torch.randn(mean.shape, generator=generator, device=mean.device)
 
     def _bound_terms(self, x, mean, log_std, picture) -> dict[str, Tensor]:
         """Both parts of the evidence bound, in nats a pixel."""

@@ -53,6 +53,10 @@ def baseline(train: Images, n: int) -> Images:
     return Images(made.clamp(0, 1).numpy(), bands=train.bands)
 
 
+def numbers(table, names) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(table[name], dtype=np.float32) for name in names], 1))
+
+
 def row(name: str, scores: dict, *more: float) -> None:
     print(
         f"| {name} | " + " | ".join(f"{value:.3f}" for value in [*scores.values(), *more]) + " |", flush=True
@@ -80,17 +84,19 @@ def main() -> None:
         print(f"    nearest training image {np.quantile(near, 0.01):.4f}, {np.median(near):.4f}", flush=True)
     names = [name for name in CONDITIONS if name != "half_light_radius"]
     print("| control |", " | ".join(names), "|")
-    asked = real[names]
-    for name, model in models.items():
-        if hasattr(model, "codes"):
-            y = np.stack([np.asarray(asked[n], dtype=np.float32) for n in model.codes.names], 1)
-            found = realism.properties(drawn(model, len(held), held.bands, y=torch.from_numpy(y)))
-            row(name, realism.control(asked, found[names]))
-            if name == list(models)[-1]:
-                codes = [model.codes(torch.from_numpy(np.stack([np.asarray(t[n], dtype=np.float32) for n in
-                         model.codes.names], 1))) for t in (asked, seen)]  # fmt: skip
-                pick = torch.cdist(*codes).argmin(1).numpy()
-                row("nearest training galaxy", realism.control(asked, seen[pick][names]))
+    told = {name: model for name, model in models.items() if hasattr(model, "codes")}
+    for name, model in told.items():
+        asked = numbers(real, model.codes.names)
+        row(
+            name,
+            realism.control(
+                real[names], realism.properties(drawn(model, len(held), held.bands, y=asked))[names]
+            ),
+        )
+    if told:  # whose codes have one standard deviation each, as the last model's have
+        codes = [model.codes(numbers(table, model.codes.names)) for table in (real, seen)]
+        pick = torch.cdist(*codes).argmin(1).numpy()
+        row("nearest training galaxy", realism.control(real[names], seen[pick][names]))
 
 
 if __name__ == "__main__":
