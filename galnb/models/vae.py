@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from ..errors import one_of
 from .base import Model
 from .blocks import Decoder, Encoder, Trunk, zeroed
+from .flow_prior import FlowPrior
 from .likelihoods import LIKELIHOODS, Texture, log_likelihood
 from .mixture import Mixture
 from .pca import PCA
 
+PRIORS = {"normal": None, "mixture": Mixture, "flow": FlowPrior}
 FAINTEST = math.log(1 / 512)  # no pixel is known better than half a level of 8 bits
 
 
@@ -42,8 +44,8 @@ class VAE(Model):
         Nats of each latent, mean over galaxies, that cost nothing (Kingma+2016).
     anneal : int
         Steps over which the divergence's weight rises from 0 (Bowman+2016).
-    prior : "normal" or "mixture"
-        "mixture" is fitted to the latents after training and drawn from: where no galaxy lives between
+    prior : "normal", "mixture" or "flow"
+        The last two are fitted to the latents after training and drawn from: where no galaxy lives between
         them, a standard normal draws what no galaxy looks like (the prior hole; Rezende & Viola 2018).
 
     Notes
@@ -79,10 +81,10 @@ class VAE(Model):
         super().__init__(bands, size)
         one_of("likelihood", likelihood, LIKELIHOODS)
         one_of("noise", noise, ("each", "one"))
-        one_of("prior", prior, ("normal", "mixture"))
+        one_of("prior", prior, PRIORS)
         self.beta, self.likelihood, self.free_bits, self.anneal = beta, likelihood, free_bits, anneal
         self._build(latent_dim, tuple(widths), noise)
-        self.prior = Mixture(latent_dim) if prior == "mixture" else None
+        self.prior = PRIORS[prior] and PRIORS[prior](latent_dim)
 
     def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
         """All parameters; `read` and `told` numbers are given to encoder and decoder beside picture and z."""
