@@ -1,0 +1,228 @@
+"""The vector-quantised variational autoencoder: galaxies in a few words, and new ones written in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import Decoder, Encoder, Trunk, zeroed
+from .code_prior import CodePrior
+from .codebooks import Codebooks
+from .likelihoods import Texture, log_likelihood
+from .pca import PCA
+from .vae import VAE
+
+
+class VQVAE(VAE):
+    """A variational autoencoder whose latents are words of dictionaries, and a transformer that writes them.
+
+    The latent vector of a galaxy is cut in parts of `depth` numbers, and each part is replaced by the nearest
+    of the `words` vectors in a dictionary of its own (van den Oord+2017; a dictionary for each part as in the
+    product quantisation of Jegou+2011). The decoder sees words only, so that `latent_dim / depth` whole
+    numbers are all that is kept of a galaxy. A causal transformer learns which words go together: it gives a
+    text's exact probability, and new texts are drawn from it.
+
+    It starts as a PCA whose components are shared out so that all parts vary alike (Ge+2013), with
+    dictionaries from k-means. Words follow the running means of what chose them, and words that nothing
+    chooses start anew elsewhere (Razavi+2019); the encoder gets the decoder's gradient as if there were none.
+
+    Parameters
+    ----------
+    bands, size, widths, likelihood, noise
+        As of `VAE`.
+    latent_dim : int
+        A multiple of `depth`. Latents (n, latent_dim) are the words' vectors, in the pixels' unit.
+    depth : int
+        Numbers of a latent vector that one word stands for.
+    words : int
+        Vectors of each dictionary: a word takes log2(words) bits.
+    commitment : float
+        Weight of the squared distance of encodings from their words, as nats of the pixels' likelihood.
+    decay : float
+        Of the dictionaries' running means, a step.
+    evenness : float
+        At 0 the mean picture learns by the likelihood, to which bright pixels, which are uncertain, count
+        little; at 1 by the plain squared error; between, by powers of the spread (Seitzer+2022). The spread
+        learns by the likelihood, which is the loss in any case.
+    prior_width, prior_layers : int
+        Of the transformer.
+
+    Notes
+    -----
+    The loss is a bound of -log p(x) in nats a pixel, as that of `VAE`: of the pixels given the words, and of
+    the words; and the commitment. The term "perplexity" is how many words of a dictionary are in use.
+
+    Examples
+    --------
+    >>> model = VQVAE(("r",), 28, 8, (16, 16, 16), depth=2, words=16)
+    >>> model.tokens(torch.rand(3, 1, 28, 28)).shape, model.bits
+    (torch.Size([3, 4]), 16.0)
+    >>> model.sample(2, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        bands: tuple[str, ...] = ("i", "r", "g"),
+        size: int = 64,
+        latent_dim: int = 64,
+        widths: tuple[int, ...] = (40, 72, 80),
+        depth: int = 4,
+        words: int = 256,
+        likelihood: str = "gaussian",
+        noise: str = "each",
+        commitment: float = 0.25,
+        decay: float = 0.99,
+        evenness: float = 0.5,
+        prior_width: int = 96,
+        prior_layers: int = 3,
+    ):
+        if depth < 1 or latent_dim % depth:
+            raise ValueError(f"latent_dim={latent_dim}, wanted a multiple of depth={depth}")
+        super().__init__(bands, size, latent_dim, widths, 1.0, likelihood, noise, prior="normal")
+        self.commitment, self.depth, self.evenness = commitment, depth, evenness
+        self.books = Codebooks(latent_dim // depth, words, depth, decay)
+        self.prior = CodePrior(self.books, prior_width, prior_layers)
+
+    def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
+        n, pixels = len(self.bands), len(self.bands) * self.size**2
+        self.style, self.net = style, bool(widths)
+        self.mean = nn.Parameter(torch.zeros(pixels))
+        self.basis = nn.Parameter(torch.randn(style, pixels) / pixels**0.5)
+        self.log_scale = nn.Parameter(torch.full((n, self.size, self.size) if noise == "each" else (), -2.0))
+        self.texture = Texture(n, self.size)
+        self.register_buffer("scale", torch.ones(style))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        if self.net:
+            trunk = Trunk(self.size, n, widths)
+            self.encoder, self.head = Encoder(trunk), zeroed(nn.Linear(trunk.features, style))
+            self.spread, self.decoder = (
+                nn.Linear(style, trunk.features),
+                Decoder(trunk, n + (noise == "each")),
+            )
+
+    # from pictures to words, and back
+
+    @property
+    def bits(self) -> float:
+        """What a galaxy's words take, as written without the prior; with it, less (see `text_bits`)."""
+        length, words = self.books.count.shape
+        return length * math.log2(words)
+
+    def _encoding(self, x: Tensor) -> Tensor:
+        """Parts (n, length, depth) before they are replaced by words."""
+        z = (x.flatten(1) - self.mean) @ self.basis.T
+        z = z + self.head(self.encoder(x)) * self.scale if self.net else z
+        return z.view(len(x), -1, self.depth)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """The words (n, latent_dim / depth) of images, int64 from 0 to below `words`."""
+        return self.books.nearest(self._encoding(x))
+
+    def latents(self, tokens) -> Tensor:
+        """Latents (n, latent_dim) of words (n, latent_dim / depth), for `decode`.
+
+        Raises
+        ------
+        BadInput
+            For another shape, or a number that is no word.
+        """
+        return self.books.look_up(self.books.checked(tokens)).flatten(1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.latents(self.tokens(x))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents of images, and the logarithm of their standard deviation: they are certain."""
+        z = self.encode(x)
+        return z, torch.full_like(z, -math.inf)
+
+    def picture(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self._picture(z / self.scale, z @ self.basis + self.mean)
+
+    # learning
+
+    def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
+        z, pixels = self._encoding(x), x[0].numel()
+        tokens = self.books.nearest(z.detach())
+        words = self.books.look_up(tokens)
+        mean, log_scale = self.picture((z + (words - z).detach()).flatten(1))
+        distance = (z - words).square().sum((1, 2)).mean() * (-2 * self.log_scale.detach()).exp().mean()
+        terms = {
+            "nll": -log_likelihood(self.likelihood, x, self._even(mean, log_scale), log_scale).mean()
+            / pixels,
+            "commitment": self.commitment * 0.5 * distance / pixels,
+            "prior": -self.prior.log_prob(tokens, self.books).mean() / pixels,
+        }
+        terms["loss"] = sum(terms.values())
+        if self.training:
+            self.books.follow(z.detach(), tokens)
+        return terms | {"perplexity": self.books.perplexity}
+
+    def _even(self, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """The mean, through which a gradient is weighed by a power of each pixel's spread."""
+        precision = (-2 * log_scale.detach()).exp()
+        weight = precision ** (1 - self.evenness)
+        weight = weight / precision * (precision.mean() / weight.mean())
+        return mean.detach() + weight * (mean - mean.detach())
+
+    def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Begin as a PCA, with dictionaries from k-means of its latents."""
+        pca = PCA(self.bands, self.size, self.style)
+        pca.fit(batches)
+        order = shared_out(pca.variance.clamp_min(1e-9), self.depth)
+        with torch.no_grad():
+            self.mean.copy_(pca.mean)
+            self.basis.copy_(pca.components[order])
+            self.scale.copy_(pca.variance[order].clamp_min(1e-9).sqrt())
+            self.books.fit(torch.cat([self._encoding(x) for x in batches]))
+            self.prior.warm_start(self.books)
+            left = [(x - self.decode(self.encode(x))).square().mean((1, 2, 3)) for x in batches]
+            self.log_scale.fill_(0.5 * float(torch.cat(left).mean().clamp_min(1e-5).log()))
+        self.texture.fit(map(self._residual, batches))
+
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Measure the noise's texture."""
+        self.texture.fit(map(self._residual, batches))
+
+    # asking
+
+    def sample(self, n: int, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
+        """Galaxies that do not exist (n, band, size, size); without `noise`, their mean pictures."""
+        return self.imagine(self.latents(self.prior.sample(n, self.books, generator)), generator, noise=noise)
+
+    @torch.no_grad()
+    def text_bits(self, tokens) -> Tensor:
+        """What words (n, latent_dim / depth) take (n,) when the prior is known to both sides, in bits."""
+        return -self.prior.log_prob(self.books.checked(tokens), self.books) / math.log(2)
+
+    @torch.no_grad()
+    def bound(self, x: Tensor, *, k: int = 1, generator: torch.Generator | None = None) -> Tensor:
+        """Lower bound (n,) in nats of log p(x): of its words and, given them, of its pixels.
+
+        Of all texts that could give the picture it counts the one; nothing is drawn, so `k` and `generator`
+        of `VAE.bound` change nothing.
+        """
+        tokens = self.tokens(x)
+        of_pixels = log_likelihood(self.likelihood, x, *self.picture(self.latents(tokens)))
+        return of_pixels + self.prior.log_prob(tokens, self.books)
+
+
+def shared_out(variance: Tensor, depth: int) -> list[int]:
+    """An order of components, by falling variance, whose runs of `depth` have products of variance alike.
+
+    Each, in units of the least, goes to the run whose product is least, of those that are not full (Ge+2013).
+
+    >>> shared_out(torch.tensor([8.0, 4.0, 2.0, 1.0]), 2)
+    [0, 3, 1, 2]
+    """
+    runs, products = [[] for _ in range(len(variance) // depth)], [-math.inf] * (len(variance) // depth)
+    for component, log in enumerate((variance / variance.min()).double().log().tolist()):
+        least = min((run for run, of in enumerate(runs) if len(of) < depth), key=products.__getitem__)
+        products[least] = (products[least] if runs[least] else 0.0) + log
+        runs[least].append(component)
+    return [component for run in runs for component in run]
