@@ -8,8 +8,9 @@ import torch
 from astropy.table import Table
 from sklearn.mixture import GaussianMixture
 
-from galnb import models
+from galnb import conditions, models
 from galnb.errors import BadInput
+from galnb.images import Images
 from galnb.models import CVAE, MVAE, VAE
 from galnb.models.codes import Codes
 from galnb.models.likelihoods import LIKELIHOODS, Texture, log_likelihood
@@ -294,7 +295,7 @@ def blobs(n=600, seed=0):
     return pixels[:, None].astype(np.float32), table
 
 
-@pytest.fixture(scope="module", params=["cvae", "mvae"])
+@pytest.fixture(scope="module", params=["cvae", "mvae", "vaegan"])
 def told(request):
     torch.manual_seed(0)
     model = models.load(request.param, **SMALL, latent_dim=6, conditions=("flux", "area"))
@@ -308,9 +309,27 @@ def told(request):
 
 def test_pictures_have_the_conditions_that_are_asked_for(told):
     flux = torch.linspace(15, 70, 12)
-    drawn = told.sample(12, torch.Generator().manual_seed(0), y={"flux": flux}, noise=False)
+    drawn = told.sample(12, torch.Generator().manual_seed(0), y={"flux": flux}, noise=False, corrections=0)
     found = drawn.sum((1, 2, 3)).detach()
     assert (found / flux - 1).abs().max() < 0.15 and (found.diff() > 0).all()
+
+
+@pytest.mark.parametrize("name", ["cvae", "mvae"])
+def test_what_pictures_miss_is_corrected(name):
+    pixels, _ = blobs()
+    torch.manual_seed(0)
+    model = models.load(name, **SMALL, latent_dim=6, conditions=("flux", "area"))
+    labels = conditions.measure(Images(pixels, bands=("r",)))[["flux", "area"]]
+    settings = Settings(epochs=5, batch=50, warm_up=5, learning_rate=2e-3, average=0.9)
+    fit(model, pixels, labels=labels, settings=settings, progress=False)
+    other = conditions.measure(Images(blobs(60, seed=5)[0], bands=("r",)))[["flux", "area"]]
+    asked = torch.from_numpy(np.stack([other["flux"], other["area"]], 1).astype(np.float32))
+    missed = []
+    for corrections in (0, 3):
+        drawn = model.sample(60, torch.Generator().manual_seed(0), y=asked, corrections=corrections)
+        found = conditions.measure(Images(drawn.detach().numpy(), bands=("r",)))
+        missed.append([np.median(np.abs(found[k] / other[k] - 1)) for k in ("flux", "area")])
+    assert sum(missed[1]) < 0.4 * sum(missed[0])
 
 
 def test_what_is_not_asked_for_goes_with_what_is(told):
@@ -333,6 +352,27 @@ def test_one_condition_changes_and_the_rest_stays(told):
     torch.testing.assert_close(after[:, 1], before[:, 1], rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("name", ["cvae", "mvae"])
+def test_ellipticity_and_angle_change_one_without_the_other(name):
+    torch.manual_seed(0)
+    model = models.load(name, **SMALL, latent_dim=9)
+    z = torch.randn(5, 9)
+    if name == "mvae":
+        model.loading.data.normal_()
+    e, angle = (
+        model.config["conditions"].index("ellipticity"),
+        model.config["conditions"].index("position_angle"),
+    )
+    before, rng = model.features(z), torch.Generator().manual_seed(0)
+    rounder = model.features(model.change(z, {"ellipticity": 0.05}))
+    torch.testing.assert_close(rounder[:, e], torch.full((5,), 0.05), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(rounder[:, angle], before[:, angle], rtol=1e-3, atol=0.05)
+    turned = model.features(model.change(z, {"position_angle": 30.0}))
+    torch.testing.assert_close(turned[:, e], before[:, e], rtol=1e-3, atol=1e-4)
+    for one in (turned, model.features(model.draw(5, rng, y={"position_angle": 30.0}))):
+        torch.testing.assert_close(one[:, angle], torch.full((5,), 30.0), rtol=0, atol=0.1)
+
+
 def test_a_galaxy_without_labels_is_read(told):
     pixels, table = blobs(200, seed=4)
     found = told.features(told.encode(torch.from_numpy(pixels))).detach().numpy()
@@ -342,7 +382,7 @@ def test_a_galaxy_without_labels_is_read(told):
 def test_labels_may_be_missing_here_and_there():
     pixels, table = blobs(120)
     table["flux"][::2] = np.nan
-    for name in ("cvae", "mvae"):
+    for name in ("cvae", "mvae", "vaegan"):
         model = models.load(name, **SMALL, latent_dim=6, conditions=("flux", "area"))
         steps = fit(model, pixels, labels=table, settings=Settings(epochs=1, batch=40), progress=False)
         assert all(math.isfinite(value) for value in steps[-1].terms.values())

@@ -94,6 +94,14 @@ class Codes(nn.Module):
         y[:, at] = torch.where(torch.isnan(y[:, at]) & torch.isfinite(y[:, e]), angle, y[:, at])
         return y
 
+    def halved(self, y: Tensor) -> Tensor:
+        """Where (n, k), in ellipticity and position angle, one of the two is known and the other is not."""
+        half = torch.zeros_like(y, dtype=torch.bool)
+        if self.spin:
+            pair = list(self.spin)
+            half[:, pair] = (torch.isnan(y[:, pair]).sum(1, keepdim=True) == 1).expand(-1, 2)
+        return half
+
     def outside(self, y: Tensor) -> Tensor:
         """How far (n, k) each condition lies beyond the training range, as a share of its width; else 0."""
         width = self.high - self.low

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from ..augment import dihedral
+from ..conditions import measure
+from ..images import Images
 from .vae import VAE
 
 DEFAULT = ("flux", "area", "concentration", "ellipticity", "position_angle", "color")
 VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
+GAIN = 0.7  # share of what a picture misses by which its latents are moved; 1 overshoots where noise decides
 
 
 class Conditioned(VAE):
@@ -37,7 +40,13 @@ class Conditioned(VAE):
         self.prior.fit(torch.cat(drawn))
 
     def sample(
-        self, n: int, generator: torch.Generator | None = None, *, y=None, noise: bool = True
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        *,
+        y=None,
+        noise: bool = True,
+        corrections: int = 2,
     ) -> Tensor:
         """Galaxies that do not exist (n, band, size, size), with the conditions `y` that are asked for.
 
@@ -49,17 +58,58 @@ class Conditioned(VAE):
             What is left out, or NaN, is drawn as it goes with what is given.
         noise : bool
             Whether pixel noise is drawn too.
+        corrections : int
+            As of `corrected`; 0 for what the network draws by itself.
 
         Raises
         ------
         BadInput
             For a condition that the model does not know, or one that is not a number.
         """
-        return self.imagine(self.draw(n, generator, y=y), generator, noise=noise)
+        z = self.draw(n, generator, y=y)
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        z = self.corrected(z, seed=seed, noise=noise, corrections=corrections)
+        return self.imagine(z, torch.Generator().manual_seed(seed), noise=noise)
 
     def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
         """Latents (n, latent_dim) with the conditions `y`, as of `sample`."""
         known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
-        if y is not None:
-            known[:, self.style :] = self.codes(self.codes.angled(self.codes.checked(y, n), generator))
-        return self.prior.given(known, generator)[:, : self.config["latent_dim"]]
+        if y is None:
+            return self.prior.given(known, generator)[:, : self.config["latent_dim"]]
+        y = self.codes.angled(self.codes.checked(y, n), generator)
+        known[:, self.style :] = self.codes(y)
+        z = self.prior.given(known, generator)[:, : self.config["latent_dim"]]
+        return self.change(z, y) if self.codes.halved(y).any() else z
+
+    def _asked(self, z: Tensor, y) -> Tensor:
+        """Codes (n, k) of conditions `y`, NaN where left open; half of a pair has its other half of z."""
+        y = self.codes.checked(y, len(z))
+        half = self.codes.halved(y)
+        return self.codes(torch.where(half & torch.isnan(y), self.features(z), y) if half.any() else y)
+
+    @torch.no_grad()
+    def corrected(self, z: Tensor, *, seed: int = 0, noise: bool = True, corrections: int = 2) -> Tensor:
+        """Latents (n, latent_dim) moved until their pictures are measured to have the conditions they say.
+
+        Each picture is drawn and measured, as any galaxy is; what it misses is added to what its latents say,
+        and it is drawn again with the same style and the same noise. What cannot be measured stays.
+
+        Parameters
+        ----------
+        z : Tensor (n, latent_dim)
+        seed, noise
+            Of the pixel noise that the pictures will have: `imagine(z, generator of this seed, noise=noise)`.
+        corrections : int
+            How many times.
+        """
+        wanted = told = self.codes(self.features(z))
+        for _ in range(corrections):
+            pictures = self.imagine(z, torch.Generator().manual_seed(seed), noise=noise).clamp(0, 1)
+            found = measure(Images(pictures.cpu().numpy(), bands=self.bands))
+            columns = [
+                torch.from_numpy(np.asarray(found[name], dtype=np.float32)) for name in self.codes.names
+            ]
+            missed = wanted - self.codes(torch.stack(columns, 1).to(z))
+            told = told + GAIN * missed.clamp(-1, 1).nan_to_num()
+            z = self.change(z, self.codes.back(told))
+        return z

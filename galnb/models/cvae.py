@@ -173,7 +173,7 @@ class CVAE(Conditioned):
 
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, latent_dim) with the conditions `y`; the style, and what is left open, stay."""
-        codes, own = self.codes(self.codes.checked(y, len(z))), z[:, self.style :]
+        codes, own = self._asked(z, y), z[:, self.style :]
         return torch.cat([z[:, : self.style], torch.where(torch.isfinite(codes), codes, own)], 1)
 
     def features(self, z: Tensor) -> Tensor:

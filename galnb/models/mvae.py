@@ -201,10 +201,11 @@ class MVAE(Conditioned):
 
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, d) moved by as little as gives them the features `y`; what is left open stays."""
-        codes = self.codes(self.codes.checked(y, len(z)))
+        codes = self._asked(z, y)
         own = z @ self.loading.T + self.offset
         asked = torch.where(torch.isfinite(codes), codes, own)
-        return z + torch.linalg.lstsq(self.loading, (asked - own).T).solution.T
+        moves = torch.linalg.pinv(self.loading.double())  # whose last bits, in single precision, are chance
+        return z + ((asked - own).double() @ moves.T).to(z)
 
     def _log_prior(self, z: Tensor) -> Tensor:
         return self.prior.log_prob(z, of=slice(0, self.style))

@@ -35,9 +35,9 @@ def survey() -> tuple[Images, np.ndarray]:
 @torch.no_grad()
 def drawn(model, n: int, bands, seed: int = 0, **asked) -> Images:
     rng, parts = torch.Generator().manual_seed(seed), []
-    y = asked.get("y")
+    y = asked.pop("y", None)
     for start in range(0, n, 250):
-        part = {} if y is None else {"y": y[start : start + 250]}
+        part = asked if y is None else asked | {"y": y[start : start + 250]}
         parts.append(model.sample(min(250, n - start), rng, **part))
     return Images(torch.cat(parts).clamp(0, 1).numpy(), bands=bands)
 
@@ -87,14 +87,12 @@ def main() -> None:
     told = {name: model for name, model in models.items() if hasattr(model, "codes")}
     for name, model in told.items():
         asked = numbers(real, model.codes.names)
-        row(
-            name,
-            realism.control(
-                real[names], realism.properties(drawn(model, len(held), held.bands, y=asked))[names]
-            ),
-        )
+        for how, times in (("", 2), (", network alone", 0)):
+            found = realism.properties(drawn(model, len(held), held.bands, y=asked, corrections=times))
+            row(name + how, realism.control(real[names], found[names]))
     if told:  # whose codes have one standard deviation each, as the last model's have
-        codes = [model.codes(numbers(table, model.codes.names)) for table in (real, seen)]
+        far = 1e6  # where a training galaxy's color could not be measured
+        codes = [model.codes(numbers(table, model.codes.names)).nan_to_num(far) for table in (real, seen)]
         pick = torch.cdist(*codes).argmin(1).numpy()
         row("nearest training galaxy", realism.control(real[names], seen[pick][names]))
 
