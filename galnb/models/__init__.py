@@ -14,6 +14,7 @@ MEMBERS = {
     "vae": "galnb.models.vae:VAE",
     "cvae": "galnb.models.cvae:CVAE",
     "mvae": "galnb.models.mvae:MVAE",
+    "vaegan": "galnb.models.vaegan:VAEGAN",
     "vqvae": "galnb.models.vqvae:VQVAE",
     "invariant": "galnb.models.invariant:Invariant",
 }
