@@ -14,6 +14,7 @@ NAMES = {
     "GalnbError": "errors",
     "Hubble": "sources.hubble",
     "Images": "images",
+    "Imagined": "imagined",
     "Latents": "latents",
     "Plane": "reduce",
     "Session": "session",
@@ -22,15 +23,17 @@ NAMES = {
     "default_survey": "demo",
     "encode": "encoding",
     "explore": "widgets.explorer",
+    "imagine": "widgets.sampler",
     "measure": "morphology",
+    "observe": "observing",
     "read": "catalogue",
     "reconstruct": "encoding",
     "similar": "neighbors",
 }
 MODULES = (
-    "augment catalogue conditions demo doctor encoding errors export figures images latents metrics mock "
-    "models morphology neighbors provenance realism recipe reduce render session sources stamps store "
-    "stretch train weights widgets"
+    "augment catalogue conditions demo doctor encoding errors export figures film images imagined "
+    "instruments known latents metrics mock models morphology neighbors observing provenance realism "
+    "recipe reduce render restoration session sources stamps store stretch train weights widgets"
 ).split()
 
 

@@ -20,7 +20,7 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family", "disk", "hats", "arrow", "engines", "cells"},
+    {"provenance", "family", "disk", "hats", "arrow", "engines", "cells", "instruments"},
     {"images", "builder", "stored", "spans", "lasso"},
     {"tree"},
     {
@@ -40,7 +40,9 @@ FLOORS = [
         "sources",
         "models",
         "metrics",
+        "observing",
         "realism",
+        "known",
         "catalogue",
         "buckets",
         "selection",
@@ -49,13 +51,13 @@ FLOORS = [
         "indexes",
         "recall",
     },
-    {"train", "weights", "tasks", "mock", "neighbors", "stream", "columns", "record"},
+    {"train", "weights", "tasks", "mock", "neighbors", "stream", "columns", "record", "restoration"},
     {"session"},
     {"survey"},
     {"encoding"},
     {"render", "recipe"},
-    {"figures"},
-    {"demo"},
+    {"figures", "film"},
+    {"demo", "imagined"},
     {"doctor"},
     {"widgets", "cli"},
 ]

@@ -13,6 +13,7 @@ MEMBERS = {
     "map": "galnb.widgets.latent_map:LatentMap",
     "gallery": "galnb.widgets.gallery:Gallery",
     "similarity": "galnb.widgets.similarity:Similarity",
+    "sampler": "galnb.widgets.sampler:Sampler",
 }
 
 _family = Family("panel", MEMBERS)
