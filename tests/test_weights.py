@@ -68,7 +68,7 @@ def test_a_misspelt_name_names_the_right_one():
 @pytest.mark.parametrize("name", weights.names())
 def test_shipped_weights_load_and_are_small(name):
     card = weights.card(name)
-    assert list(weights.load(name).config) == list(card["config"])
+    assert set(card["config"]) <= set(weights.load(name).config)  # what came later has its default
     assert card["bytes"] < 4_000_000 and card["credit"] and card["held_out"]["mse"] > 0
 
 
