@@ -51,9 +51,9 @@ def told(model, x: torch.Tensor) -> tuple[np.ndarray, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--betas", type=float, nargs="+", default=[0.1, 1, 4, 16, 64, 256])
+    parser.add_argument("--betas", type=float, nargs="+", default=[0.1, 1, 8, 64, 512])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=12)
     given = parser.parse_args()
     pixels, factors = galaxies()
     seen, held = pixels[:TRAIN], torch.from_numpy(pixels[TRAIN:])
