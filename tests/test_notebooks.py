@@ -2,6 +2,7 @@
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -9,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # one of them may sit on loopback
 PROGRESS = re.compile(r"\d+%\||\d+(\.\d+)?(s/)?\w*it/s|\[\d\d:\d\d|^\s*$")  # tqdm's lines
 
 # Python runs this before all else in the kernel: whoever leaves the machine fails, and so does the notebook.
@@ -42,22 +44,34 @@ def test_it_asks_one_question_first_and_answers_it_last(path):
     assert last.source.startswith("**Answer.**")
 
 
+def executed(path: Path, folder: Path):
+    """The notebook with its outputs, run by a kernel that has a cache of its own and no network."""
+    import nbclient
+
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(OFFLINE)
+    env = {k: v for k, v in os.environ.items() if k.lower() not in ("mplbackend", *PROXIES)}
+    env["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
+    env |= {"GALNB_CACHE": str(folder / "cache"), "IPYTHONDIR": str(folder / "ipython")}
+    notebook, where = nbformat.read(path, as_version=4), {"metadata": {"path": str(path.parent)}}
+    client = nbclient.NotebookClient(notebook, timeout=400, kernel_name="python3", resources=where)
+    client.execute(env=env)
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def running(request, tmp_path_factory):
+    """The notebooks that are to be tested, each under way or done: two run at a time."""
+    pytest.importorskip("nbclient")
+    folder = tmp_path_factory.mktemp("notebooks")
+    calls = [item.callspec.params for item in request.session.items if "running" in item.fixturenames]
+    with ThreadPoolExecutor(2) as pool:
+        yield {of["path"]: pool.submit(executed, of["path"], folder / of["path"].stem) for of in calls}
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, tmp_path, monkeypatch):
-    nbclient = pytest.importorskip("nbclient")
-    (tmp_path / "sitecustomize.py").write_text(OFFLINE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    monkeypatch.setenv("GALNB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    for name in ("MPLBACKEND", "http_proxy", "https_proxy", "all_proxy"):  # a proxy may sit on loopback
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(
-        notebook, timeout=400, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    )
-    client.execute()
-    for number, cell in enumerate(notebook.cells):
+def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, running):
+    for number, cell in enumerate(running[path].result().cells):
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 said = re.split(r"[\r\n]+", output["text"])
