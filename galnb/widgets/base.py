@@ -219,9 +219,18 @@ class Chooser(traitlets.HasTraits):
 
     def figure_bundle(self, bundle) -> tuple[dict, dict]:
         """A widget's MIME bundle with a figure, its alternative text and a summary for where no kernel is."""
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        words, picture = self.still()
+        encoded = base64.b64encode(picture).decode()
+        source = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(words)}">'
+        figure = f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
+        still = {"text/plain": words, "image/png": encoded, "text/html": figure}
+        return {**data, **still}, metadata
+
+    def still(self) -> tuple[str, bytes]:
+        """What is shown where no kernel is, in words and as a PNG: the map."""
         from ..figures import alt_text, map_figure, to_png
 
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
         session = self.session
         with session.lock:
             frame = session.frame(
@@ -229,12 +238,7 @@ class Chooser(traitlets.HasTraits):
             )
             counts = {"n": len(session.latents), "n_selected": session.n_selected}
             words = alt_text(frame, axes=session.axes, **counts)
-            picture = to_png(map_figure(frame, axes=session.axes))
-        encoded = base64.b64encode(picture).decode()
-        source = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(words)}">'
-        figure = f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
-        still = {"text/plain": words, "image/png": encoded, "text/html": figure}
-        return {**data, **still}, metadata
+            return words, to_png(map_figure(frame, axes=session.axes))
 
 
 class Part(Chooser, anywidget.AnyWidget):

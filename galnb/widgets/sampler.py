@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from pathlib import Path
 
 import numpy as np
@@ -113,17 +111,12 @@ class Sampler(Panel):
         """The wall as a Figure."""
         return self.sheet.figure()
 
-    def _repr_mimebundle_(self, **options):
-        bundle = super()._repr_mimebundle_(**options)
+    def still(self) -> tuple[str, bytes]:
         if self.imagined is None:
-            return bundle
+            return super().still()
         asked = ", ".join(f"{name} {value:.3g}" for name, value in self.imagined.asked.items())
         words = f"{len(self.imagined.z)} galaxies that do not exist, imagined by {self.sheet.name}"
-        words += f" under {asked}" if asked else ""
-        picture = base64.b64encode(to_png(self.figure())).decode()
-        source = f'<img src="data:image/png;base64,{picture}" alt="{html.escape(words)}">'
-        figure = f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
-        return {**bundle[0], "text/plain": words, "image/png": picture, "text/html": figure}, bundle[1]
+        return words + (f" under {asked}" if asked else ""), to_png(self.figure())
 
 
 def imagine(model=None, images=None, latents=None, **options) -> Sampler:

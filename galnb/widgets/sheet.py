@@ -77,12 +77,13 @@ class Sheet(Part):
             picture = None
         else:
             picture = matched(self.stamps.read([row]), imagined.model)
-            found = measure(picture)[0]
+            truth = measure(picture)
+            found = truth[0]
             y = {k: float(found[k]) for k in imagined.names if k in found.colnames and np.isfinite(found[k])}
             imagined.take(
                 None if given == "numbers" else picture, None if given == "picture" else y, name=name
             )
-            imagined.truth = measure(picture)
+            imagined.truth = truth
         self.row, self._real, self.given, self.picked = row, picture, given, 0
         self.show()
 
