@@ -13,7 +13,6 @@ from .film import about, walk
 from .images import Images
 from .latents import Latents
 from .models.base import Model
-from .models.vae import VAE
 from .stamps import to_rgb
 
 AXES = 6  # principal axes of the latents that one can go along, twice as many where there are no conditions
@@ -134,9 +133,6 @@ class Imagined:
             return model.draw(n, rng, y=asked or None)
         if hasattr(model, "draw"):
             return model.draw(n, rng)
-        if getattr(type(model), "sample", None) is VAE.sample:
-            prior = model.prior
-            return torch.randn(n, model.style, generator=rng) if prior is None else prior.sample(n, rng)
         if model.can("sample") and model.can("encode"):
             return model.encode(model.sample(n, rng))
         if self.latents is None or self.latents.latent_dim != model.config["latent_dim"]:

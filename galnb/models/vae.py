@@ -212,11 +212,13 @@ class VAE(Model):
 
     def sample(self, n: int, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
         """Galaxies that do not exist (n, band, size, size); without `noise`, their mean pictures."""
+        return self.imagine(self.draw(n, generator), generator, noise=noise)
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Latents (n, latent_dim) from the prior."""
         if self.prior is None:
-            z = torch.randn(n, self.style, generator=generator).to(self.mean)
-        else:
-            z = self.prior.sample(n, generator)
-        return self.imagine(z, generator, noise=noise)
+            return torch.randn(n, self.style, generator=generator).to(self.mean)
+        return self.prior.sample(n, generator)
 
     def imagine(self, z: Tensor, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
         """Pictures (n, band, size, size) of latents, with pixel noise or, as `decode`, without."""

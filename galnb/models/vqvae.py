@@ -191,9 +191,9 @@ class VQVAE(VAE):
 
     # asking
 
-    def sample(self, n: int, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
-        """Galaxies that do not exist (n, band, size, size); without `noise`, their mean pictures."""
-        return self.imagine(self.latents(self.prior.sample(n, self.books, generator)), generator, noise=noise)
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Latents (n, latent_dim) of texts that the transformer writes."""
+        return self.latents(self.prior.sample(n, self.books, generator))
 
     @torch.no_grad()
     def text_bits(self, tokens) -> Tensor:
