@@ -158,6 +158,16 @@ class Images:
         """Which images (n,) have neither NaN nor infinite pixels."""
         return np.isfinite(self.pixels).all(axis=(1, 2, 3))
 
+    def demand_finite(self) -> None:
+        """Raise BadInput, naming the first of them, if images have NaN or infinite pixels."""
+        bad = ~self.finite()
+        if bad.any():
+            raise BadInput(
+                f"Images, id {self.id[bad][0]}",
+                f"{bad.sum()} of {len(self)} images have NaN or infinite pixels, wanted finite "
+                "ones; leave them out with images[images.finite()] or fill them",
+            )
+
     def select(self, ids) -> Images:
         """The images of object ids, in their order; an unknown id raises KeyError."""
         return self[self.rows_of(ids)]

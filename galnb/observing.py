@@ -172,13 +172,7 @@ def _finite(images: Images) -> None:
         raise TypeError(
             f"images is a {type(images).__name__}, wanted Images; make them with galnb.Images(pixels)"
         )
-    bad = ~images.finite()
-    if bad.any():
-        raise BadInput(
-            f"Images, id {images.id[bad][0]}",
-            f"{bad.sum()} of {len(images)} images have NaN or infinite pixels, wanted finite ones; "
-            "leave them out with images[images.finite()]",
-        )
+    images.demand_finite()
 
 
 def _chosen(images: Images, instrument: Instrument, bands: Mapping | None) -> dict[str, tuple[str, ...]]:

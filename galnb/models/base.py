@@ -108,11 +108,5 @@ class Model(nn.Module):
                 f"they are {height} x {width} px, the model was made for {self.size} x {self.size}; "
                 f"use images.crop({self.size}) or images.resize({self.size})",
             )
-        bad = ~images.finite()
-        if bad.any():
-            raise BadInput(
-                f"Images, id {images.id[bad][0]}",
-                f"{bad.sum()} of {len(images)} images have NaN or infinite pixels, wanted finite "
-                "ones; leave them out with images[images.finite()] or fill them",
-            )
+        images.demand_finite()
         return torch.from_numpy(images.pixels).to(self.device)
