@@ -24,6 +24,8 @@ from .errors import BadInput, BadWeights, one_of
 from .models.base import Model
 from .provenance import array_hash
 
+VIEWS = 4  # times that what is fitted after training sees each galaxy, where training augments
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -146,7 +148,8 @@ def train(
             run.store(Path(checkpoint))
         if run.finished:
             run.keep_best()
-            model.finish(_Batches(images, 512, device), y)
+            seen = _Seen(_Batches(images, 512, device), y, names, settings.augment)
+            model.finish(seen, seen.y)
     model.eval()
 
 
@@ -190,6 +193,32 @@ class _Batches:
     def __iter__(self) -> Iterator[Tensor]:
         for start in range(0, len(self.images), self.size):
             yield as_tensor(self.images[start : start + self.size], self.device)
+
+
+class _Seen:
+    """Batches as training saw them: several times over, each time augmented anew, and their labels `y`."""
+
+    def __init__(self, batches: _Batches, y: Tensor | None, names: list[str], augments: tuple[str, ...]):
+        self.batches, self.augments = batches, augments
+        self.views = VIEWS if augments else 1
+        self.y, self.angle = None if y is None else y.repeat(self.views, 1), None
+        if y is not None and "position_angle" in names:
+            at = names.index("position_angle")
+            self.angle = y[:, at]
+            self.y[:, at] = torch.cat([angle for _, angle in self._each()])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (x for x, _ in self._each())
+
+    def _each(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for view in range(self.views):
+            rng, start = np.random.default_rng(view), 0
+            for x in self.batches:
+                angle = None if self.angle is None else self.angle[start : start + len(x)].clone()
+                for name in self.augments:
+                    x = augment.TRAINING[name](x, rng, angle)
+                yield x, angle
+                start += len(x)
 
 
 def _numbers(labels: Table | None, n: int) -> tuple[list[str], Tensor | None]:

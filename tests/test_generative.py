@@ -13,8 +13,9 @@ from galnb.errors import BadInput
 from galnb.images import Images
 from galnb.models import CVAE, MVAE, VAE
 from galnb.models.codes import Codes
-from galnb.models.likelihoods import LIKELIHOODS, Texture, log_likelihood
+from galnb.models.likelihoods import LIKELIHOODS, log_likelihood
 from galnb.models.mixture import Mixture
+from galnb.models.texture import Texture
 from galnb.models.vae import frozen
 from galnb.train import Settings, fit
 
@@ -425,7 +426,7 @@ def linear():
         noise = 0.3**2
         model.basis.copy_(basis)
         model.log_scale.fill_(math.log(0.3))
-        model.reader.copy_(basis / (variance + noise)[:, None])
+        model.gain.copy_(1 / (variance + noise))
         model.log_std.copy_(0.5 * (noise / (variance + noise)).log())
         model.loading.copy_(torch.tensor([[0.9, -0.4, 0.2], [0.1, 0.8, 0.5]]))
         model.offset.copy_(torch.tensor([0.3, -0.1]))

@@ -8,35 +8,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..augment import dihedral
 from ..conditions import measure
 from ..images import Images
 from .vae import VAE
 
 DEFAULT = ("flux", "area", "concentration", "ellipticity", "position_angle", "color")
-VIEWS = 4  # times that each galaxy is seen, turned at random, by what is fitted after training
 GAIN = 0.7  # share of what a picture misses by which its latents are moved; 1 overshoots where noise decides
 
 
 class Conditioned(VAE):
     """Base of those with `codes`, and a `prior` of style and codes together.
 
-    A member defines `_placed(x, y) -> (n, style + code)`, a draw of both for images and their labels.
+    A member defines `_placed(x, y, generator) -> (n, style + code)`, a draw of both for images and labels.
     """
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and fit one mixture to style and codes of the training galaxies."""
-        self.texture.fit(self._residual(x) for x in batches)
-        drawn = []
-        for view in range(VIEWS):
-            rng, start = np.random.default_rng(view), 0
-            for x in batches:
-                part = None if y is None else y[start : start + len(x)].to(x).clone()
-                turns = part is not None and self.codes.spin is not None
-                x = dihedral(x, rng, part[:, self.codes.spin[1]] if turns else None)
-                drawn.append(self._placed(x, part))
-                start += len(x)
+        self.texture.fit(map(self._residual, batches))
+        rng, drawn, start = torch.Generator().manual_seed(0), [], 0
+        for x in batches:
+            part = None if y is None else y[start : start + len(x)].to(x)
+            drawn.append(self._placed(x, part, rng))
+            start += len(x)
         self.prior.fit(torch.cat(drawn))
 
     def sample(

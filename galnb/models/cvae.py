@@ -11,7 +11,7 @@ from .codes import Codes
 from .conditioned import DEFAULT, Conditioned
 from .mixture import Mixture
 from .pca import PCA
-from .shapes import Gauge
+from .shapes import Gauge, misread
 from .vae import frozen
 
 
@@ -118,9 +118,8 @@ class CVAE(Conditioned):
         if y is None:
             return read.detach(), {}
         codes = self.codes(y)
-        known = torch.isfinite(codes)
-        wrong = torch.where(known, read - codes.nan_to_num(), 0.0).square().sum() / known.sum().clamp_min(1)
-        return torch.where(known, codes.nan_to_num(), read.detach()), {"gauge": self.control * wrong}
+        known = torch.where(torch.isfinite(codes), codes, read.detach())
+        return known, {"gauge": self.control * misread(read, codes)}
 
     def _swapped(self, z: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures of these styles, or of chance ones, with other galaxies' codes; and those codes."""
@@ -150,7 +149,7 @@ class CVAE(Conditioned):
 
         def residual(x: Tensor) -> Tensor:
             apart = x.flatten(1) - mean
-            return (apart - apart @ self.reader.T @ self.basis).view_as(x) / noise
+            return (apart - (apart @ self.basis.T * self.gain) @ self.basis).view_as(x) / noise
 
         with torch.no_grad():
             self.texture.fit(map(residual, rest))
@@ -165,9 +164,9 @@ class CVAE(Conditioned):
         ridge = 1e-6 * len(codes) * torch.eye(len(left), dtype=left.dtype, device=left.device)
         self.response.copy_(torch.linalg.solve(left + ridge, right)[:-1])
 
-    def _placed(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def _placed(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         codes, _ = self._known(self.gauge(x), y)
-        return torch.cat([self._draw(*self._told(x, codes)), codes], 1)
+        return torch.cat([self._draw(*self._told(x, codes), generator), codes], 1)
 
     # asking
 

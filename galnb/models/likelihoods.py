@@ -1,13 +1,12 @@
-"""What a pixel is, given its mean and spread; and the texture of noise that is correlated."""
+"""What a pixel is, given its mean and spread."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 LIKELIHOODS = ("gaussian", "laplace", "logistic")
 LEVELS = 255  # of 8 bits, between 0 and 1
@@ -36,49 +35,3 @@ def log_likelihood(kind: str, x: Tensor, mean: Tensor, log_scale: Tensor) -> Ten
         inside = log_at_most + log_more + torch.log(-torch.expm1(-(2 * half * slope).clamp_min(1e-7)))
         parts = torch.where(x < half, log_at_most, torch.where(x > 1 - half, log_more, inside))
     return parts.flatten(1).sum(1)
-
-
-class Texture(nn.Module):
-    """Gaussian noise whose correlation between pixels and bands is that of residuals; white before `fit`.
-
-    Parameters
-    ----------
-    n_bands, size : int
-    """
-
-    def __init__(self, n_bands: int, size: int):
-        super().__init__()
-        self.size = size
-        # the square root of the cross spectra of bands, at each frequency
-        self.register_buffer("root", torch.eye(n_bands).repeat(size, size // 2 + 1, 1, 1))
-
-    @torch.no_grad()
-    def fit(self, residuals: Iterable[Tensor]) -> None:
-        """Measure cross spectra of residuals (n, band, size, size), in units of each pixel's spread."""
-        n, total = 0, 0.0
-        for r in residuals:
-            n, total = n + len(r), total + len(r) * _spectra(r).double()
-        self._take(total / n)
-
-    @torch.no_grad()
-    def follow(self, r: Tensor, *, share: float = 0.02) -> None:
-        """Move by a small share towards the cross spectra of a batch of residuals, while training."""
-        self._take(torch.lerp(self.root @ self.root, _spectra(r), share))
-
-    def _take(self, spectra: Tensor) -> None:
-        values, vectors = torch.linalg.eigh((spectra + spectra.mT) / 2)
-        self.root.copy_((vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT)
-
-    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Noise (n, band, size, size)."""
-        n_bands = self.root.shape[-1]
-        white = torch.randn(n, n_bands, self.size, self.size, generator=generator).to(self.root)
-        waves = torch.fft.rfft2(white, norm="ortho")
-        waves = torch.einsum("yxbc,ncyx->nbyx", self.root.to(waves.dtype), waves)
-        return torch.fft.irfft2(waves, s=(self.size, self.size), norm="ortho")
-
-
-def _spectra(r: Tensor) -> Tensor:
-    """Mean cross spectra (y, x, band, band) of residuals (n, band, size, size)."""
-    waves = torch.fft.rfft2(r, norm="ortho")
-    return torch.einsum("nbyx,ncyx->yxbc", waves, waves.conj()).real / len(r)

@@ -23,7 +23,7 @@ class Mixture(nn.Module):
     -1.838
     """
 
-    def __init__(self, dim: int, components: int = 16):
+    def __init__(self, dim: int, components: int = 40):
         super().__init__()
         self.register_buffer("weights", torch.full((components,), 1 / components))
         self.register_buffer("means", torch.zeros(components, dim))

@@ -13,7 +13,7 @@ from .codes import Codes
 from .conditioned import DEFAULT, Conditioned
 from .likelihoods import log_likelihood
 from .mixture import Mixture
-from .shapes import Shapes, n_shapes
+from .shapes import Gauge, misread
 from .vae import frozen
 
 
@@ -65,7 +65,7 @@ class MVAE(Conditioned):
         codes = Codes(conditions)
         super().__init__(bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal)
         self.codes, self.control, self.emphasis = codes, control, emphasis
-        self.shapes = Shapes(len(self.bands), size)
+        self.gauge = Gauge(len(self.bands), size, len(codes)) if self.net else None
         self.prior = Mixture(latent_dim + len(codes))
         self.loading = nn.Parameter(0.1 * torch.randn(len(codes), latent_dim))
         self.offset = nn.Parameter(torch.zeros(len(codes)))
@@ -74,10 +74,15 @@ class MVAE(Conditioned):
     # what is known of z
 
     def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
-        super()._build(style, widths, noise, read=n_shapes(len(self.bands)))
+        super()._build(style, widths, noise, read=len(self.config["conditions"]))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = self._posterior(x, x.flatten(1) - self.mean, self.shapes(x))
+        return self._expert(x, None if self.gauge is None else self.gauge(x))
+
+    def _expert(self, x: Tensor, read: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The posterior given what the gauge has read, about which it teaches the gauge nothing."""
+        read = x.new_zeros(len(x), 0) if read is None else read.detach()
+        mean, log_std = self._posterior(x, x.flatten(1) - self.mean, read)
         return mean, log_std.clamp_max(-1e-3)  # a picture never makes z less certain than the prior
 
     def infer(self, x: Tensor | None = None, y=None, *, n: int = 1) -> tuple[Tensor, Tensor]:
@@ -120,8 +125,8 @@ class MVAE(Conditioned):
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         n, pixels = len(x), x[0].numel()
-        expert = self.posterior(x)
-        codes = None if y is None else self.codes(y)
+        read = None if self.gauge is None else self.gauge(x)
+        expert, codes = self._expert(x, read), None if y is None else self.codes(y)
         known = [None] if codes is None else [codes, None]  # picture and features, picture alone
         found = [self._product(expert, some, n) for some in known]
         z = torch.cat([self._draw_root(*each) for each in found])
@@ -131,16 +136,18 @@ class MVAE(Conditioned):
         terms = {"nll": nll / pixels, "kl": kl / pixels}
         if codes is not None:
             parts = self._miss_features(z[:n], codes) - self._log_evidence(codes)
-            drop = torch.rand(codes.shape, device=codes.device) < 0.5
-            parts = parts - self._log_evidence(torch.where(drop, torch.nan, codes))
+            some = torch.where(self._noise_like(codes) < 0, torch.nan, codes)
+            parts = parts - self._log_evidence(some)
             terms["features"] = self.emphasis * parts.mean() / pixels
-        if self.training and self.control:
+            if read is not None:
+                terms["gauge"] = self.control * misread(read, codes)
+        if self.training and self.control and self.gauge is not None:
             self._follow(x, picture[0][:n], picture[1][:n])
             terms["control"] = self.control * self._miss(z[:n].detach())
         return self._summed(terms)
 
-    def _draw_root(self, mean: Tensor, root: Tensor) -> Tensor:
-        noise = self._noise_like(mean)
+    def _draw_root(self, mean: Tensor, root: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        noise = self._noise_like(mean, generator)
         return mean + torch.linalg.solve_triangular(root.mT, noise[..., None], upper=True)[..., 0]
 
     def _miss_features(self, z: Tensor, codes: Tensor) -> Tensor:
@@ -163,20 +170,17 @@ class MVAE(Conditioned):
         return -0.5 * distance - volume - 0.5 * math.log(2 * math.pi) * known.sum(1)
 
     def _miss(self, z: Tensor) -> Tensor:
-        """Squared error of features that the picture's expert finds in pictures of z and of prior draws."""
+        """Squared error of the features that the gauge reads in pictures of z and of prior draws."""
         z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, z, torch.randn_like(z))
         drawn = self._noisy(*self.picture(z))
-        with frozen(self.reader, self.log_std, self.mean, *self._read_by()):
-            found, _ = self.posterior(drawn)
-        loading = self.loading.detach()
-        return ((found - z) @ loading.T).square().mean()
-
-    def _read_by(self) -> list[nn.Parameter]:
-        return [*self.encoder.parameters(), *self.head.parameters()] if self.net else []
+        with frozen(*self.gauge.parameters()):
+            found = self.gauge(drawn)
+        return (found - (z @ self.loading.T + self.offset).detach()).square().mean()
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as probabilistic PCA, and as a linear regression of the features on its latents."""
-        self.shapes.fit(batches)
+        if self.gauge is not None:
+            self.gauge.shapes.fit(batches)
         super().warm_start(batches)
         if y is None:
             return
@@ -191,9 +195,9 @@ class MVAE(Conditioned):
             self.offset.copy_(found[-1])
             self.log_noise.copy_((codes - design @ found).std(0).clamp_min(1e-3).log())
 
-    def _placed(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def _placed(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         codes = None if y is None else self.codes(y)
-        z = self._draw_root(*self._product(self.posterior(x), codes, len(x)))
+        z = self._draw_root(*self._product(self.posterior(x), codes, len(x)), generator)
         own = z @ self.loading.T + self.offset
         return torch.cat([z, own if codes is None else torch.where(torch.isfinite(codes), codes, own)], 1)
 

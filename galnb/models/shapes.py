@@ -109,3 +109,9 @@ class Gauge(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shapes = self.shapes(x)
         return self.straight(shapes) + self.mix(torch.cat([self.encoder(x), shapes], 1))
+
+
+def misread(read: Tensor, codes: Tensor) -> Tensor:
+    """Mean squared error of codes (n, k) that were read, over those that are known."""
+    known = torch.isfinite(codes)
+    return torch.where(known, read - codes.nan_to_num(), 0.0).square().sum() / known.sum().clamp_min(1)

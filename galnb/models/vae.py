@@ -13,9 +13,10 @@ from ..errors import one_of
 from .base import Model
 from .blocks import Decoder, Encoder, Trunk, zeroed
 from .flow_prior import FlowPrior
-from .likelihoods import LIKELIHOODS, Texture, log_likelihood
+from .likelihoods import LIKELIHOODS, log_likelihood
 from .mixture import Mixture
 from .pca import PCA
+from .texture import Texture
 
 PRIORS = {"normal": None, "mixture": Mixture, "flow": FlowPrior}
 FAINTEST = math.log(1 / 512)  # no pixel is known better than half a level of 8 bits
@@ -24,8 +25,8 @@ FAINTEST = math.log(1 / 512)  # no pixel is known better than half a level of 8 
 class VAE(Model):
     """A variational autoencoder on top of probabilistic PCA, which starts as that.
 
-    The posterior of z has mean A (x - m) + e(x) and a spread of its own for each galaxy; the picture has mean
-    B z + m + d(z), with convolutional e and d that start at zero. Without convolutions (`widths=()`) the
+    The posterior of z has mean g B'(x - m) + e(x) and a spread of its own for each galaxy; the picture has
+    mean B z + m + d(z), with convolutional e and d that start at zero. Without convolutions (`widths=()`) the
     optimum is known: probabilistic PCA (Tipping & Bishop 1999), its evidence included.
 
     Parameters
@@ -91,8 +92,8 @@ class VAE(Model):
         n, pixels = len(self.bands), len(self.bands) * self.size**2
         self.style, self.net = style, bool(widths)
         self.mean = nn.Parameter(torch.zeros(pixels))
-        self.reader = nn.Parameter(torch.randn(style, pixels) / pixels**0.5)
         self.basis = nn.Parameter(torch.randn(style, pixels) / pixels**0.5)
+        self.gain = nn.Parameter(torch.ones(style))
         self.log_std = nn.Parameter(torch.zeros(style))
         self.log_scale = nn.Parameter(torch.full((n, self.size, self.size) if noise == "each" else (), -2.0))
         self.texture = Texture(n, self.size)
@@ -111,7 +112,7 @@ class VAE(Model):
         return self._posterior(x, x.flatten(1) - self.mean, x.new_zeros(len(x), 0))
 
     def _posterior(self, x: Tensor, apart: Tensor, more: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = apart @ self.reader.T, self.log_std.expand(len(x), -1)
+        mean, log_std = apart @ self.basis.T * self.gain, self.log_std.expand(len(x), -1)
         if self.net:
             moved, wider = self.head(torch.cat([self.encoder(x), more], 1)).chunk(2, dim=1)
             mean, log_std = mean + moved, log_std + wider
@@ -149,14 +150,15 @@ class VAE(Model):
         parts = [value for name, value in terms.items() if name != "kl"]
         return {"loss": sum(parts) + self._weight() * terms["kl"], **terms}
 
-    def _draw(self, mean: Tensor, log_std: Tensor) -> Tensor:
+    def _draw(self, mean: Tensor, log_std: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z by reparameterisation."""
-        return mean + log_std.exp() * self._noise_like(mean)
+        return mean + log_std.exp() * self._noise_like(mean, generator)
 
-    def _noise_like(self, mean: Tensor) -> Tensor:
-        """Standard normal noise; in evaluation the same each time."""
-        generator = None if self.training else torch.Generator(mean.device).manual_seed(0)
-        return torch.randn(mean.shape, generator=generator, device=mean.device)
+    def _noise_like(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Standard normal noise; in evaluation the same each time, where no generator is given."""
+        if generator is None and not self.training:
+            generator = torch.Generator().manual_seed(0)
+        return torch.randn(mean.shape, generator=generator).to(mean)
 
     def _bound_terms(self, x, mean, log_std, picture) -> dict[str, Tensor]:
         """Both parts of the evidence bound, in nats a pixel."""
@@ -187,7 +189,7 @@ class VAE(Model):
         signal = (pca.variance - noise).clamp_min(1e-6).sqrt()
         self.mean.copy_(pca.mean)
         self.basis.copy_(signal[:, None] * pca.components)
-        self.reader.copy_((signal / pca.variance)[:, None] * pca.components)
+        self.gain.copy_(1 / pca.variance)
         self.log_std.copy_(0.5 * (noise / pca.variance).clamp_max(1).log())
         self.log_scale.fill_(0.5 * float(noise.log()))
 
@@ -203,10 +205,11 @@ class VAE(Model):
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        """Measure the noise's texture, and fit the prior to draws of the training galaxies' posteriors."""
+        """Measure the noise's texture, and fit the prior to posterior draws of the training galaxies."""
         self.texture.fit(map(self._residual, batches))
         if self.prior is not None:
-            self.prior.fit(torch.cat([self._draw(*self.posterior(x)) for x in batches]))
+            rng = torch.Generator().manual_seed(0)
+            self.prior.fit(torch.cat([self._draw(*self.posterior(x), rng) for x in batches]))
 
     # asking
 

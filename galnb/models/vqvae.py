@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from .blocks import Decoder, Encoder, Trunk, zeroed
 from .code_prior import CodePrior
 from .codebooks import Codebooks
-from .likelihoods import Texture, log_likelihood
+from .likelihoods import log_likelihood
 from .pca import PCA
+from .texture import Texture
 from .vae import VAE
 
 
