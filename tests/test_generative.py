@@ -116,6 +116,25 @@ def test_the_texture_of_noise_is_measured_and_drawn():
     torch.testing.assert_close(moments(followed.draw(3000, rng)), moments(made), rtol=0, atol=0.05)
 
 
+def test_noise_has_another_texture_and_other_tails_in_the_middle_than_beside_it():
+    rng, middle = torch.Generator().manual_seed(0), (slice(None), slice(None), slice(15, 17), slice(15, 17))
+    sky = torch.distributions.Laplace(0.0, 0.5**0.5).icdf(torch.rand(3000, 1, 32, 32, generator=rng))
+    smooth = torch.randn(3000, 1, 32, 32, generator=rng)
+    smooth = 0.3 * (smooth + smooth.roll(1, 3)) / 2**0.5
+    texture = Texture(1, 32)
+    made = torch.where(texture.rings[2] < 0.5, smooth, sky)
+    texture.fit(made.split(500))
+    drawn = texture.draw(3000, rng)
+    edge = (slice(None), slice(None), slice(0, 4))
+
+    def shape(x):
+        return [x.std(), (x.abs().mean() / x.std()), (x[..., 1:] * x[..., :-1]).mean() / x.square().mean()]
+
+    torch.testing.assert_close(shape(drawn[edge]), shape(made[edge]), rtol=0, atol=0.05)
+    assert float(drawn[middle].std()) == pytest.approx(0.3, rel=0.2)
+    assert shape(drawn[middle])[2] == pytest.approx(0.5, abs=0.1)
+
+
 def test_what_is_frozen_learns_nothing_and_is_as_it_was_afterwards():
     layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2, requires_grad=True)
     with frozen(*layer.parameters()):
@@ -319,9 +338,9 @@ def test_pictures_have_the_conditions_that_are_asked_for(told):
 def test_what_pictures_miss_is_corrected(name):
     pixels, _ = blobs()
     torch.manual_seed(0)
-    model = models.load(name, **SMALL, latent_dim=6, conditions=("flux", "area"))
+    model = models.load(name, **SMALL, latent_dim=6, conditions=("flux", "area"), noise="one")
     labels = conditions.measure(Images(pixels, bands=("r",)))[["flux", "area"]]
-    settings = Settings(epochs=5, batch=50, warm_up=5, learning_rate=2e-3, average=0.9)
+    settings = Settings(epochs=15, batch=50, warm_up=5, learning_rate=2e-3, average=0.9)
     fit(model, pixels, labels=labels, settings=settings, progress=False)
     other = conditions.measure(Images(blobs(60, seed=5)[0], bands=("r",)))[["flux", "area"]]
     asked = torch.from_numpy(np.stack([other["flux"], other["area"]], 1).astype(np.float32))

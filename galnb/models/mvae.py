@@ -139,6 +139,8 @@ class MVAE(Conditioned):
             some = torch.where(self._noise_like(codes) < 0, torch.nan, codes)
             parts = parts - self._log_evidence(some)
             terms["features"] = self.emphasis * parts.mean() / pixels
+            if self.training:
+                terms["told"] = self.emphasis * self._miss_features(z[n:], codes).mean() / pixels
             if read is not None:
                 terms["gauge"] = self.control * misread(read, codes)
         if self.training and self.control and self.gauge is not None:
