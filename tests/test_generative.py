@@ -132,7 +132,7 @@ def test_noise_has_another_texture_and_other_tails_in_the_middle_than_beside_it(
 
     torch.testing.assert_close(shape(drawn[edge]), shape(made[edge]), rtol=0, atol=0.05)
     assert float(drawn[middle].std()) == pytest.approx(0.3, rel=0.2)
-    assert shape(drawn[middle])[2] == pytest.approx(0.5, abs=0.1)
+    assert shape(drawn[middle])[2] == pytest.approx(0.5, abs=0.2)  # soft rings
 
 
 def test_what_is_frozen_learns_nothing_and_is_as_it_was_afterwards():

@@ -17,7 +17,15 @@ from galnb.models.likelihoods import log_likelihood
 from galnb.models.vqvae import shared_out
 from galnb.train import Settings, fit, train
 
-SMALL = {"bands": ("r",), "size": 28, "latent_dim": 8, "widths": (16, 16, 16), "depth": 2, "words": 16}
+SMALL = {
+    "bands": ("r",),
+    "size": 28,
+    "latent_dim": 8,
+    "widths": (16, 16, 16),
+    "depth": 2,
+    "words": 16,
+    "prior_steps": 20,
+}
 
 
 def books(length=3, words=4, depth=2, seed=0, **options):

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from .blocks import zeroed
 from .codebooks import Codebooks
 
+BATCH, RATE = 256, 2e-3  # of what it learns after training
+
 
 class CodePrior(nn.Module):
     """The probability of a text, one word after another, and texts drawn with it.
@@ -48,6 +50,25 @@ class CodePrior(nn.Module):
     def warm_start(self, books: Codebooks) -> None:
         """Begin with the words' frequencies, each place on its own."""
         self.bias.copy_((books.count / books.count.sum(1, keepdim=True)).log())
+
+    @torch.enable_grad()
+    def fit(self, tokens: Tensor, books: Codebooks, *, seed: int = 0, steps: int) -> None:
+        """Go on learning from texts (n, length), in words that move no more; one seed gives one result."""
+        parameters = list(self.parameters())
+        optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.01)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        rng = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # of the dropout
+            self.train()
+            for _ in range(steps):
+                rows = torch.randint(len(tokens), (min(BATCH, len(tokens)),), generator=rng)
+                optimizer.zero_grad()
+                (-self.log_prob(tokens[rows.to(tokens.device)], books).mean() / tokens.shape[1]).backward()
+                nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+                schedule.step()
+            self.eval()
 
     def logits(self, tokens: Tensor, books: Codebooks) -> Tensor:
         """Of each place's words (n, length, words), given those before it in texts (n, length)."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-RINGS = (0.08, 0.2)  # widths of the Gaussians that part centre, surroundings and sky, as shares of the size
 REACH, KNOTS = 4.0, 33  # of the quantiles, in standard deviations of a Gaussian
 BINS, FAR = 1601, 8.0  # of the histograms that they are read from
 
@@ -22,13 +21,15 @@ class Texture(nn.Module):
     Parameters
     ----------
     n_bands, size : int
+    rings : tuple of float
+        Widths of the Gaussians that part the picture from its middle outwards, as shares of the size.
     """
 
-    def __init__(self, n_bands: int, size: int):
+    def __init__(self, n_bands: int, size: int, rings: tuple[float, ...] = (0.08, 0.2)):
         super().__init__()
         self.size = size
         y, x = torch.meshgrid(*2 * [torch.arange(size) - (size - 1) / 2], indexing="ij")
-        inside = [torch.exp(-(x**2 + y**2) / (2 * (share * size) ** 2)) for share in RINGS]
+        inside = [torch.exp(-(x**2 + y**2) / (2 * (share * size) ** 2)) for share in rings]
         edges = torch.stack([torch.zeros_like(x), *inside, torch.ones_like(x)])
         self.register_buffer("rings", edges.diff(dim=0), persistent=False)  # (ring, y, x), which sum to 1
         # (ring, frequency, band, band): the square root of the cross spectra of bands

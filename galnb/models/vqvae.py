@@ -50,6 +50,8 @@ class VQVAE(VAE):
         learns by the likelihood, which is the loss in any case.
     prior_width, prior_layers : int
         Of the transformer.
+    prior_steps : int
+        That it goes on learning after training, when words move no more.
 
     Notes
     -----
@@ -80,11 +82,13 @@ class VQVAE(VAE):
         evenness: float = 0.5,
         prior_width: int = 96,
         prior_layers: int = 3,
+        prior_steps: int = 2000,
     ):
         if depth < 1 or latent_dim % depth:
             raise ValueError(f"latent_dim={latent_dim}, wanted a multiple of depth={depth}")
         super().__init__(bands, size, latent_dim, widths, 1.0, likelihood, noise, prior="normal")
         self.commitment, self.depth, self.evenness = commitment, depth, evenness
+        self.prior_steps = prior_steps
         self.books = Codebooks(latent_dim // depth, words, depth, decay)
         self.prior = CodePrior(self.books, prior_width, prior_layers)
 
@@ -94,7 +98,7 @@ class VQVAE(VAE):
         self.mean = nn.Parameter(torch.zeros(pixels))
         self.basis = nn.Parameter(torch.randn(style, pixels) / pixels**0.5)
         self.log_scale = nn.Parameter(torch.full((n, self.size, self.size) if noise == "each" else (), -2.0))
-        self.texture = Texture(n, self.size)
+        self.texture = Texture(n, self.size, rings=(0.125,))
         self.register_buffer("scale", torch.ones(style))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         if self.net:
@@ -187,8 +191,9 @@ class VQVAE(VAE):
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        """Measure the noise's texture."""
+        """Measure the noise's texture, and let the transformer go on: until now its words were moving."""
         self.texture.fit(map(self._residual, batches))
+        self.prior.fit(torch.cat([self.tokens(x) for x in batches]), self.books, steps=self.prior_steps)
 
     # asking
 
