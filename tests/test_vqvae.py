@@ -194,7 +194,6 @@ def test_the_prior_learns_which_words_go_together():
         assert torch.equal(one, other)
 
 
-
 # the model
 
 

@@ -19,7 +19,8 @@ GAIN = 0.7  # share of what a picture misses by which its latents are moved; 1 o
 class Conditioned(VAE):
     """Base of those with `codes`, and a `prior` of style and codes together.
 
-    A member defines `_placed(x, y, generator) -> (n, style + code)`, a draw of both for images and labels.
+    A member defines `_placed(x, y, generator) -> (n, style + code)`, a draw of both for images and labels;
+    and `_moved(z, by)`, latents whose pictures have codes that differ by `by` (n, k), more or less.
     """
 
     @torch.no_grad()
@@ -60,20 +61,28 @@ class Conditioned(VAE):
         BadInput
             For a condition that the model does not know, or one that is not a number.
         """
-        z = self.draw(n, generator, y=y)
+        z, codes = self._drawn(n, generator, y)
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        z = self.corrected(z, seed=seed, noise=noise, corrections=corrections)
+        y = self.codes.back(codes)
+        z = self.corrected(z, y=y, seed=seed, noise=noise, corrections=corrections)
         return self.imagine(z, torch.Generator().manual_seed(seed), noise=noise)
 
     def draw(self, n: int, generator: torch.Generator | None = None, *, y=None) -> Tensor:
         """Latents (n, latent_dim) with the conditions `y`, as of `sample`."""
-        known = torch.full((n, self.style + len(self.codes)), torch.nan, device=self.mean.device)
-        if y is None:
-            return self.prior.given(known, generator)[:, : self.config["latent_dim"]]
-        y = self.codes.angled(self.codes.checked(y, n), generator)
-        known[:, self.style :] = self.codes(y)
-        z = self.prior.given(known, generator)[:, : self.config["latent_dim"]]
-        return self.change(z, y) if self.codes.halved(y).any() else z
+        return self._drawn(n, generator, y)[0]
+
+    def _drawn(self, n: int, generator: torch.Generator | None, y) -> tuple[Tensor, Tensor]:
+        """Latents (n, latent_dim), and the codes (n, k) that were drawn with them or asked for."""
+        d, known = self.config["latent_dim"], self.mean.new_full((n, self.style + len(self.codes)), torch.nan)
+        if y is not None:
+            y = self.codes.angled(self.codes.checked(y, n), generator)
+            known[:, self.style :] = self.codes(y)
+        drawn = self.prior.given(known, generator)
+        z, codes = drawn[:, :d], drawn[:, self.style :]
+        if y is None or not (half := self.codes.halved(y)).any():
+            return z, codes
+        z = self.change(z, y)
+        return z, torch.where(half, self.codes(self.features(z)), codes)
 
     def _asked(self, z: Tensor, y) -> Tensor:
         """Codes (n, k) of conditions `y`, NaN where left open; half of a pair has its other half of z."""
@@ -82,21 +91,28 @@ class Conditioned(VAE):
         return self.codes(torch.where(half & torch.isnan(y), self.features(z), y) if half.any() else y)
 
     @torch.no_grad()
-    def corrected(self, z: Tensor, *, seed: int = 0, noise: bool = True, corrections: int = 2) -> Tensor:
-        """Latents (n, latent_dim) moved until their pictures are measured to have the conditions they say.
+    def corrected(
+        self, z: Tensor, *, y=None, seed: int = 0, noise: bool = True, corrections: int = 2
+    ) -> Tensor:
+        """Latents (n, latent_dim) moved until their pictures are measured to have the conditions wanted.
 
-        Each picture is drawn and measured, as any galaxy is; what it misses is added to what its latents say,
-        and it is drawn again with the same style and the same noise. What cannot be measured stays.
+        Each picture is drawn and measured, as any galaxy is; its latents are moved by what it misses, and it
+        is drawn again with the same noise. What cannot be measured stays.
 
         Parameters
         ----------
         z : Tensor (n, latent_dim)
+        y
+            As of `sample`; what is left open is as the latents say.
         seed, noise
             Of the pixel noise that the pictures will have: `imagine(z, generator of this seed, noise=noise)`.
         corrections : int
             How many times.
         """
-        wanted = told = self.codes(self.features(z))
+        wanted = self.codes(self.features(z))
+        if y is not None:
+            asked = self._asked(z, y)
+            wanted = torch.where(torch.isfinite(asked), asked, wanted)
         for _ in range(corrections):
             pictures = self.imagine(z, torch.Generator().manual_seed(seed), noise=noise).clamp(0, 1)
             found = measure(Images(pictures.cpu().numpy(), bands=self.bands))
@@ -104,6 +120,5 @@ class Conditioned(VAE):
                 torch.from_numpy(np.asarray(found[name], dtype=np.float32)) for name in self.codes.names
             ]
             missed = wanted - self.codes(torch.stack(columns, 1).to(z))
-            told = told + GAIN * missed.clamp(-1, 1).nan_to_num()
-            z = self.change(z, self.codes.back(told))
+            z = self._moved(z, GAIN * missed.clamp(-1, 1).nan_to_num())
         return z

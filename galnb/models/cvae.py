@@ -175,6 +175,9 @@ class CVAE(Conditioned):
         codes, own = self._asked(z, y), z[:, self.style :]
         return torch.cat([z[:, : self.style], torch.where(torch.isfinite(codes), codes, own)], 1)
 
+    def _moved(self, z: Tensor, by: Tensor) -> Tensor:
+        return torch.cat([z[:, : self.style], z[:, self.style :] + by], 1)
+
     def features(self, z: Tensor) -> Tensor:
         """Conditions (n, k), in their units, that latents (n, latent_dim) say."""
         return self.codes.back(z[:, self.style :])

@@ -16,6 +16,8 @@ from .mixture import Mixture
 from .shapes import Gauge, misread
 from .vae import frozen
 
+DOUBT = 0.3  # of features, in units of their scatter, where pictures are corrected by them
+
 
 class MVAE(Conditioned):
     """A variational autoencoder of pictures and of measured features, by a product of experts.
@@ -212,6 +214,13 @@ class MVAE(Conditioned):
         asked = torch.where(torch.isfinite(codes), codes, own)
         moves = torch.linalg.pinv(self.loading.double())  # whose last bits, in single precision, are chance
         return z + ((asked - own).double() @ moves.T).to(z)
+
+    def _moved(self, z: Tensor, by: Tensor) -> Tensor:
+        """The most likely z whose features differ so, as far as they are known: no far leap for little."""
+        loading = self.loading.double()
+        noise = DOUBT**2 * torch.eye(len(loading)).to(loading)
+        moves = torch.linalg.solve(loading @ loading.T + noise, loading)
+        return z + (by.double() @ moves).to(z)
 
     def _log_prior(self, z: Tensor) -> Tensor:
         return self.prior.log_prob(z, of=slice(0, self.style))

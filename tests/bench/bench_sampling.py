@@ -1,6 +1,6 @@
 """Galaxies that do not exist, against held-out ones of gz2_7704: `python -m tests.bench.bench_sampling`.
 
-Realism: 2,000 samples and the 1,541 held-out galaxies, measured alike. The baseline is a mixture of 16
+Realism: 2,000 samples and the 1,541 held-out galaxies, measured alike. The baseline is a mixture of 40
 Gaussians on the 50 principal components of the training galaxies, with the residuals of some of them as
 noise. Control: conditions of held-out galaxies are asked for, one picture each; the baseline is the training
 galaxy whose conditions are nearest, in standard deviations.
