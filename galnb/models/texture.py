@@ -92,8 +92,9 @@ class Texture(nn.Module):
         spread = torch.einsum("ryx,rb->byx", self.rings, self._variance()).sqrt()
         for ring, root in zip(self.rings, self.root, strict=True):
             waves = torch.fft.rfft2(torch.randn(shape, generator=generator).to(root), norm="ortho")
-            mixed = torch.einsum("fbc,ncf->nbf", root.to(waves.dtype), waves.flatten(2))
-            field = field + ring.sqrt() * torch.fft.irfft2(mixed.view_as(waves), s=shape[2:], norm="ortho")
+            parts = root.permute(1, 2, 0).reshape(shape[1], *waves.shape[1:])
+            mixed = torch.stack([(waves * part).sum(1) for part in parts], 1)
+            field = field + ring.sqrt() * torch.fft.irfft2(mixed, s=shape[2:], norm="ortho")
         return self._marginal(field / spread)
 
     def _variance(self) -> Tensor:
@@ -110,6 +111,6 @@ class Texture(nn.Module):
         table = torch.einsum("ryx,rbk->byxk", self.rings, self.quantiles)
         place = (field + REACH) * ((KNOTS - 1) / (2 * REACH))
         low = place.floor().clamp(0, KNOTS - 2)
-        table, low_at = table.expand(len(field), -1, -1, -1, -1), low.long()[..., None]
-        first, second = table.gather(-1, low_at)[..., 0], table.gather(-1, low_at + 1)[..., 0]
-        return torch.lerp(first, second, (place - low).clamp(-1, 2))
+        first = torch.arange(0, table.numel(), KNOTS, device=table.device).view(table.shape[:3])
+        flat, at = table.flatten(), low.long() + first
+        return torch.lerp(flat[at], flat[at + 1], (place - low).clamp(-1, 2))
