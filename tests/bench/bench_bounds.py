@@ -16,7 +16,7 @@ from galnb import weights
 from galnb.metrics import bits_per_pixel
 from galnb.models import PCA
 
-from .bench_sampling import survey
+from .sdss import survey
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("weights", nargs="+", help="names or files, of models with an evidence bound")
     parser.add_argument("--galaxies", type=int, default=500)
     given = parser.parse_args()
-    images, mask = survey()
+    images, mask = survey("vae32-sdss")
     seen = torch.from_numpy(images[~mask].pixels)
     held = torch.from_numpy(images[mask].pixels[: given.galaxies])
     pixels = held[0].numel()

@@ -4,25 +4,20 @@ Both see the same training galaxies and the same held-out fifth (sorted sha1 of 
 """
 
 import argparse
-import os
-from pathlib import Path
 
-from galnb import metrics, recipe, weights
+from galnb import metrics, weights
 from galnb.encoding import reconstruct
 from galnb.models import PCA
 from galnb.train import Settings, fit
 
-ROOT = Path(__file__).parents[2]
+from .sdss import survey
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", default="ae50-sdss", help="a shipped name or a .safetensors file")
     chosen = parser.parse_args().weights
-    plan = recipe.read(ROOT / "recipes" / "ae50-sdss.toml")
-    if "GALNB_DATA" in os.environ:
-        plan["data"]["path"] = str(Path(os.environ["GALNB_DATA"], "gz2_7704.npz").resolve())
-    images, mask = recipe.load_data(plan, ROOT / "recipes")
+    images, mask = survey("ae50-sdss")
     model = weights.load(chosen)
     pca = PCA(model.bands, model.size, model.config["latent_dim"])
     fit(pca, images[~mask].pixels, settings=Settings(), progress=False)

@@ -20,24 +20,17 @@ import torch
 from scipy.ndimage import affine_transform
 from skimage.transform import resize, rotate
 
-from galnb import recipe, weights
+from galnb import weights
 from galnb.encoding import encode
 from galnb.images import Images
 from galnb.models import PCA, Invariant
+
+from .sdss import survey
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
 KINDS = ("rotated", "flipped", "rescaled", "all three")
 BORDERS = ("constant", "edge", "reflect")
-
-
-def survey(path: str | Path | None = None) -> tuple[Images, np.ndarray]:
-    """The galaxies of gz2_7704 in 69 x 69 pixels, and the mask (n,) of the held-out ones."""
-    plan = recipe.read(ROOT / "recipes" / "ae50-sdss.toml")
-    del plan["data"]["crop"]
-    if path or "GALNB_DATA" in os.environ:
-        plan["data"]["path"] = str(Path(path or Path(os.environ["GALNB_DATA"], "gz2_7704.npz")).resolve())
-    return recipe.load_data(plan, ROOT / "recipes")
 
 
 def draws(n: int, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -128,7 +121,7 @@ def main() -> None:
     parser.add_argument("--borders", action="store_true")
     chosen = parser.parse_args()
     path = chosen.data or Path(os.environ.get("GALNB_DATA", ROOT.parent / "shared/data"), "gz2_7704.npz")
-    wide, mask = survey(path)
+    wide, mask = survey("ae50-sdss", path=path, whole=True)  # 69 x 69 pixels
     images, held = wide.crop(SIZE), np.flatnonzero(mask)
     labels = _labels(images, path.parent)
     seen = {kind: copies(wide[mask], kind, seed=chosen.seed) for kind in KINDS}

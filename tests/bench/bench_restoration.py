@@ -10,35 +10,24 @@ noise and blur; the network is told nothing.
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
 import numpy as np
 
-from galnb import recipe, restoration, weights
+from galnb import restoration, weights
 from galnb.augment import Corruption
 from galnb.errors import MissingPackage
 from galnb.images import Images
 from galnb.sources.hubble import Hubble
 from galnb.stretch import Asinh
 
-ROOT = Path(__file__).parents[2]
+from .sdss import survey
+
 CASES = ((0.02, 0.0), (0.05, 0.0), (0.1, 0.0), (0.2, 0.0), (0.01, 2.0), (0.02, 4.0), (0.05, 4.0), (0.1, 3.0))
 BALANCES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 ITERATIONS = (1, 2, 3, 5, 8, 12, 20, 30)
 TUNED_ON = 60  # training galaxies
 FINE = 24  # pixels of the Hubble picture in a cutout, of which smaller ones are only enlarged
 COLUMNS = ("psnr", "mse", "flux", "half_light_radius", "ellipticity", "measured")
-
-
-def survey() -> tuple[Images, Images]:
-    """Training and held-out galaxies."""
-    plan = recipe.read(ROOT / "recipes" / "restore-sdss.toml")
-    if "GALNB_DATA" in os.environ:
-        plan["data"]["path"] = str(Path(os.environ["GALNB_DATA"], "gz2_7704.npz").resolve())
-    images, mask = recipe.load_data(plan, ROOT / "recipes")
-    images = images[plan["model"]["bands"]]
-    return images[~mask], images[mask]
 
 
 def simulated(n: int, bands: tuple[str, ...]) -> Images:
@@ -123,7 +112,8 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, default=300, help="so many of each kind")
     given = parser.parse_args()
     network = weights.load(given.weights)
-    train, held = survey()
+    images, mask = survey("restore-sdss")
+    train, held = images[~mask], images[mask]
     held = held[: given.galaxies]
     filled(held, train, network)
     tuned = {case: classics(train, *case) for case in CASES}

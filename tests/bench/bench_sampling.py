@@ -9,27 +9,20 @@ galaxy whose conditions are nearest, in standard deviations.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from galnb import realism, recipe, weights
+from galnb import realism, weights
 from galnb.conditions import CONDITIONS
 from galnb.images import Images
 from galnb.models import PCA
 from galnb.models.mixture import Mixture
 
-ROOT = Path(__file__).parents[2]
+from .sdss import survey
+
 SAMPLES = 2000
-
-
-def survey() -> tuple[Images, np.ndarray]:
-    plan = recipe.read(ROOT / "recipes" / "vae32-sdss.toml")
-    if "GALNB_DATA" in os.environ:
-        plan["data"]["path"] = str(Path(os.environ["GALNB_DATA"], "gz2_7704.npz").resolve())
-    return recipe.load_data(plan, ROOT / "recipes")
 
 
 @torch.no_grad()
@@ -67,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", nargs="*", help="names or files, of models that sample")
     given = parser.parse_args().weights
-    images, mask = survey()
+    images, mask = survey("vae32-sdss")
     train, held = images[~mask], images[mask]
     real = realism.properties(held)
     models = {Path(name).stem: weights.load(name) for name in given}
