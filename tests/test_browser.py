@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,6 +58,24 @@ def server(tmp_path_factory):
     yield address, folder / "runtime"
     process.terminate()
     process.wait(20)
+
+
+def written(server, name, *cells):
+    """A notebook of these cells, in the server's folder; returns its name."""
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    nbformat.write(notebook, server[1].parent / "notebooks" / name)
+    return name
+
+
+@contextmanager
+def panel(explorer, browser, server, cell):
+    """What an `Explorer` shows of one cell; it asks nothing of the outside and leaves no error behind."""
+    opened = explorer(browser, server, "lab/tree", written(server, "panel.ipynb", cell))
+    yield opened
+    assert opened.hosts <= {"127.0.0.1", None}
+    assert not set(opened.errors) - opened.servers_own
 
 
 @pytest.fixture(scope="module")
@@ -283,12 +302,7 @@ BUSY = (
 
 
 def test_the_map_is_drawn_and_answers_while_a_cell_runs(browser, server):
-    address, runtime = server
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in BUSY]
-    nbformat.write(notebook, runtime.parent / "notebooks" / "busy.ipynb")
-    here = Explorer(browser, server, "lab/workspaces/busy/tree", "busy.ipynb")
+    here = Explorer(browser, server, "lab/workspaces/busy/tree", written(server, "busy.ipynb", *BUSY))
     here.page.wait_for_function(f"() => /^3 of 936 selected/.test({STATUS})")
     box = here.box()
     assert 380 < here.page.locator(".galnb-map").first.bounding_box()["height"] <= 420

@@ -1,10 +1,8 @@
 """The sampler in a real browser: by mouse and by keyboard alone, with warnings and errors in place."""
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.test_browser import ROOT, Explorer, browser, server
+from tests.test_browser import ROOT, Explorer, browser, panel, server
 
 pytestmark = pytest.mark.browser
 assert browser and server  # the fixtures of the other file
@@ -48,14 +46,8 @@ class Page(Explorer):
 
 @pytest.fixture(scope="module")
 def page(browser, server):
-    address, runtime = server
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    notebook = new_notebook(cells=[new_code_cell(CELLS)], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, runtime.parent / "notebooks" / "panel.ipynb")
-    opened = Page(browser, server, "lab/tree", "panel.ipynb")
-    yield opened
-    assert opened.hosts <= {"127.0.0.1", None}
-    assert not set(opened.errors) - opened.servers_own
+    with panel(Page, browser, server, CELLS) as opened:
+        yield opened
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 

@@ -4,11 +4,9 @@ import csv
 import io
 import os
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
-from tests.test_browser import ROOT, Explorer, browser, server
+from tests.test_browser import ROOT, Explorer, browser, panel, server
 
 pytestmark = pytest.mark.browser
 assert browser and server  # the fixtures of the other file
@@ -22,14 +20,8 @@ panel"""
 
 @pytest.fixture(scope="module")
 def page(browser, server):
-    address, runtime = server
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    notebook = new_notebook(cells=[new_code_cell(CELLS)], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, runtime.parent / "notebooks" / "panel.ipynb")
-    opened = Explorer(browser, server, "lab/tree", "panel.ipynb")
-    yield opened
-    assert opened.hosts <= {"127.0.0.1", None}
-    assert not set(opened.errors) - opened.servers_own
+    with panel(Explorer, browser, server, CELLS) as opened:
+        yield opened
 
 
 def names(page):
