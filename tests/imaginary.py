@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from astropy.table import Table
 
 from galnb.conditions import measure
 from galnb.images import Images
@@ -24,6 +25,17 @@ def survey(n: int = 200) -> Images:
     disc = peak * np.exp(-np.hypot(u, v) / radius)
     pixels = np.stack([disc, green * disc], axis=1) + rng.normal(0, 0.01, (n, 2, SIZE, SIZE))
     return Images(pixels, id=[f"g{k:03d}" for k in range(n)], bands=BANDS, pixel_scale=0.4)
+
+
+def blobs(n=600, seed=0):
+    """Round Gaussian galaxies: images (n, 1, 28, 28), and their flux and area."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:28, :28] - 13.5
+    width, peak = np.exp(rng.uniform(np.log(2), np.log(5), n)), rng.uniform(0.3, 0.9, n)
+    pixels = peak[:, None, None] * np.exp(-(x**2 + y**2) / (2 * width[:, None, None] ** 2))
+    pixels = pixels + 0.01 * rng.normal(size=pixels.shape)
+    table = Table({"flux": 2 * np.pi * peak * width**2, "area": np.pi * (2 * width) ** 2})
+    return pixels[:, None].astype(np.float32), table
 
 
 @cache

@@ -3,24 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from astropy.table import Table
 
 from galnb.models import CVAE, VAEGAN
 from galnb.models.critic import Critic
 from galnb.train import Settings, fit
+from tests.imaginary import blobs
 
 SMALL = {"bands": ("r",), "size": 28, "latent_dim": 6, "widths": (16, 16, 16), "conditions": ("flux", "area")}
-
-
-def blobs(n=400, seed=0):
-    """Gaussian galaxies of many widths: pixels (n, 1, 28, 28) and their labels."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:28, :28] - 13.5
-    width, peak = np.exp(rng.uniform(np.log(2), np.log(5), n)), rng.uniform(0.3, 0.9, n)
-    pixels = peak[:, None, None] * np.exp(-(x**2 + y**2) / (2 * width[:, None, None] ** 2))
-    pixels = pixels + 0.01 * rng.normal(size=pixels.shape)
-    table = Table({"flux": 2 * np.pi * peak * width**2, "area": np.pi * (2 * width) ** 2})
-    return pixels[:, None].astype(np.float32), table
 
 
 def numbers(table):
@@ -28,7 +17,7 @@ def numbers(table):
 
 
 def test_a_critic_learns_to_tell_smooth_pictures_from_noisy_ones():
-    pixels, _ = blobs()
+    pixels, _ = blobs(400)
     x = torch.from_numpy(pixels)
     smooth = torch.nn.functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
     torch.manual_seed(0)
@@ -47,7 +36,7 @@ def test_a_critic_learns_to_tell_smooth_pictures_from_noisy_ones():
 
 
 def test_a_critic_sees_whether_conditions_are_anothers():
-    pixels, table = blobs()
+    pixels, table = blobs(400)
     x, y = torch.from_numpy(pixels), numbers(table)
     codes = (y.log() - y.log().mean(0)) / y.log().std(0)
     torch.manual_seed(0)
@@ -93,7 +82,7 @@ def told_by_style(hide):
     """Share of the variance of flux that a quadratic fit finds in the style of unseen galaxies."""
     torch.manual_seed(0)
     model = VAEGAN(**SMALL, hide=hide, beta=0.02)  # at a low beta nothing else keeps the style clean
-    pixels, table = blobs()
+    pixels, table = blobs(400)
     fit(
         model, pixels, labels=table, progress=False,
         settings=Settings(epochs=18, batch=20, warm_up=20, learning_rate=2e-3, average=0.95),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..conditions import measure
 from ..images import Images
-from .vae import VAE
+from .vae import VAE, frozen
 
 DEFAULT = ("flux", "area", "concentration", "ellipticity", "position_angle", "color")
 GAIN = 0.7  # share of what a picture misses by which its latents are moved; 1 overshoots where noise decides
@@ -20,19 +20,36 @@ class Conditioned(VAE):
     """Base of those with `codes`, and a `prior` of style and codes together.
 
     A member defines `_placed(x, y, generator) -> (n, style + code)`, a draw of both for images and labels;
-    and `_moved(z, by)`, latents whose pictures have codes that differ by `by` (n, k), more or less.
+    `_said(z)`, the codes (n, k) that latents say; `_moved(z, by)`, latents whose pictures have codes that
+    differ by `by` (n, k), more or less; and a `gauge`, which reads codes off pictures.
     """
+
+    def _first_codes(self, batches: Iterable[Tensor], y: Tensor) -> Tensor:
+        """Codes of the training galaxies, zero (the mean) where unknown; the gauge begins by them."""
+        self.codes.fit(y)
+        codes = self.codes(y.to(self.mean))
+        self.gauge.warm_start(batches, codes)
+        return codes.nan_to_num()
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and fit one mixture to style and codes of the training galaxies."""
-        self.texture.fit(map(self._residual, batches))
+        self.texture.fit(map(self._left, batches))
         rng, drawn, start = torch.Generator().manual_seed(0), [], 0
         for x in batches:
             part = None if y is None else y[start : start + len(x)].to(x)
             drawn.append(self._placed(x, part, rng))
             start += len(x)
         self.prior.fit(torch.cat(drawn))
+
+    def features(self, z: Tensor) -> Tensor:
+        """Conditions (n, k), in their units, that latents (n, latent_dim) say."""
+        return self.codes.back(self._said(z))
+
+    def _miss(self, drawn: Tensor, asked: Tensor) -> Tensor:
+        """Squared error of what the gauge reads in pictures with these codes."""
+        with frozen(*self.gauge.parameters()):
+            return (self.gauge(drawn) - asked).square().mean()
 
     def sample(
         self,
@@ -109,7 +126,7 @@ class Conditioned(VAE):
         corrections : int
             How many times.
         """
-        wanted = self.codes(self.features(z))
+        wanted = self._said(z)
         if y is not None:
             asked = self._asked(z, y)
             wanted = torch.where(torch.isfinite(asked), asked, wanted)
@@ -122,3 +139,28 @@ class Conditioned(VAE):
             missed = wanted - self.codes(torch.stack(columns, 1).to(z))
             z = self._moved(z, GAIN * missed.clamp(-1, 1).nan_to_num())
         return z
+
+
+def response(batches: Iterable[Tensor], codes: Tensor) -> Tensor:
+    """How pixels (k, pixels) go with codes (n, k): the linear regression of images on them."""
+    start, left, right = 0, 0.0, 0.0
+    design = torch.cat([codes, torch.ones_like(codes[:, :1])], 1).double()
+    for x in batches:
+        part = design[start : start + len(x)]
+        left, right, start = left + part.T @ part, right + part.T @ x.flatten(1).double(), start + len(x)
+    ridge = 1e-6 * len(codes) * torch.eye(len(left)).to(left)
+    return torch.linalg.solve(left + ridge, right)[:-1].to(codes)
+
+
+class Apart:
+    """Images without what their codes explain, iterated anew each time."""
+
+    def __init__(self, batches: Iterable[Tensor], codes: Tensor, response: Tensor):
+        self.batches, self.codes, self.response = batches, codes, response
+
+    def __iter__(self):
+        start = 0
+        for x in self.batches:
+            part = self.codes[start : start + len(x)]
+            yield x - (part @ self.response).view_as(x) if len(part) else x
+            start += len(x)

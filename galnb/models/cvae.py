@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import starmap
 
 import torch
 from torch import Tensor, nn
 
 from .codes import Codes
-from .conditioned import DEFAULT, Conditioned
+from .conditioned import DEFAULT, Apart, Conditioned, response
 from .mixture import Mixture
 from .pca import PCA
 from .shapes import Gauge, misread
-from .vae import frozen
 
 
 class CVAE(Conditioned):
@@ -128,41 +128,28 @@ class CVAE(Conditioned):
         style = torch.where(torch.rand(n, 1, device=z.device) < 0.5, z, torch.randn_like(z))
         return self._noisy(*self.picture(torch.cat([style, asked], 1))), asked
 
-    def _miss(self, drawn: Tensor, asked: Tensor) -> Tensor:
-        """Squared error of what the gauge reads in pictures with these codes."""
-        with frozen(*self.gauge.parameters()):
-            return (self.gauge(drawn) - asked).square().mean()
-
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as a linear regression on the conditions and a probabilistic PCA of what it leaves."""
-        self.gauge.shapes.fit(batches)
         codes = self.mean.new_zeros(0, len(self.codes))
-        if y is not None:
-            self.codes.fit(y)
-            codes = self.codes(y.to(self.mean)).nan_to_num()
-            self._regress(batches, codes)
-        rest = _Apart(batches, codes, self.response.detach())
+        if y is None:
+            self.gauge.shapes.fit(batches)
+        else:
+            codes = self._first_codes(batches, y)
+            with torch.no_grad():
+                self.response.copy_(response(batches, codes))
+        rest = Apart(batches, codes, self.response.detach())
         pca = PCA(self.bands, self.size, self.style)
         pca.fit(rest)
         self._take(pca)
         noise, mean = self.log_scale.detach().exp(), self.mean.detach()
 
-        def residual(x: Tensor) -> Tensor:
-            apart = x.flatten(1) - mean
-            return (apart - (apart @ self.basis.T * self.gain) @ self.basis).view_as(x) / noise
+        def left(x: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+            apart = part.flatten(1) - mean
+            apart = (apart - (apart @ self.basis.T * self.gain) @ self.basis).view_as(x)
+            return x - apart, apart / noise
 
         with torch.no_grad():
-            self.texture.fit(map(residual, rest))
-
-    @torch.no_grad()
-    def _regress(self, batches: Iterable[Tensor], codes: Tensor) -> None:
-        start, left, right = 0, 0.0, 0.0
-        design = torch.cat([codes, torch.ones_like(codes[:, :1])], 1).double()
-        for x in batches:
-            part = design[start : start + len(x)]
-            left, right, start = left + part.T @ part, right + part.T @ x.flatten(1).double(), start + len(x)
-        ridge = 1e-6 * len(codes) * torch.eye(len(left), dtype=left.dtype, device=left.device)
-        self.response.copy_(torch.linalg.solve(left + ridge, right)[:-1])
+            self.texture.fit(starmap(left, zip(batches, rest, strict=True)))
 
     def _placed(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         codes, _ = self._known(self.gauge(x), y)
@@ -172,15 +159,14 @@ class CVAE(Conditioned):
 
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, latent_dim) with the conditions `y`; the style, and what is left open, stay."""
-        codes, own = self._asked(z, y), z[:, self.style :]
-        return torch.cat([z[:, : self.style], torch.where(torch.isfinite(codes), codes, own)], 1)
+        codes = self._asked(z, y)
+        return torch.cat([z[:, : self.style], torch.where(torch.isfinite(codes), codes, self._said(z))], 1)
 
     def _moved(self, z: Tensor, by: Tensor) -> Tensor:
         return torch.cat([z[:, : self.style], z[:, self.style :] + by], 1)
 
-    def features(self, z: Tensor) -> Tensor:
-        """Conditions (n, k), in their units, that latents (n, latent_dim) say."""
-        return self.codes.back(z[:, self.style :])
+    def _said(self, z: Tensor) -> Tensor:
+        return z[:, self.style :]
 
     def _codes_of(self, x: Tensor) -> Tensor:
         return self.gauge(x)
@@ -188,17 +174,3 @@ class CVAE(Conditioned):
     def _log_prior(self, z: Tensor) -> Tensor:
         """Of the style given the conditions: `bound` is then one of p(x | conditions)."""
         return self.prior.log_prob(z) - self.prior.log_prob(z[:, self.style :], of=slice(self.style, None))
-
-
-class _Apart:
-    """Images without what their conditions explain, iterated anew each time."""
-
-    def __init__(self, batches: Iterable[Tensor], codes: Tensor, response: Tensor):
-        self.batches, self.codes, self.response = batches, codes, response
-
-    def __iter__(self):
-        start = 0
-        for x in self.batches:
-            part = self.codes[start : start + len(x)]
-            yield x - (part @ self.response).view_as(x) if len(part) else x
-            start += len(x)

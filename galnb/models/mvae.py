@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ..errors import BadInput
 from .codes import Codes
-from .conditioned import DEFAULT, Conditioned
+from .conditioned import DEFAULT, Apart, Conditioned, response
 from .likelihoods import log_likelihood
 from .mixture import Mixture
+from .pca import PCA
 from .shapes import Gauge, misread
-from .vae import frozen
 
 DOUBT = 0.3  # of features, in units of their scatter, where pictures are corrected by them
 
@@ -65,6 +65,8 @@ class MVAE(Conditioned):
         emphasis: float = 5.0,
     ):
         codes = Codes(conditions)
+        if latent_dim <= len(codes):
+            raise ValueError(f"latent_dim={latent_dim}, wanted more than the {len(codes)} features")
         super().__init__(bands, size, latent_dim, widths, beta, likelihood, noise, free_bits, anneal)
         self.codes, self.control, self.emphasis = codes, control, emphasis
         self.gauge = Gauge(len(self.bands), size, len(codes)) if self.net else None
@@ -119,9 +121,8 @@ class MVAE(Conditioned):
     def _log_noise(self) -> Tensor:
         return self.log_noise.clamp_min(-3.0)  # features are measured, not known
 
-    def features(self, z: Tensor) -> Tensor:
-        """Conditions (n, k), in their units, that latents (n, d) say."""
-        return self.codes.back(z @ self.loading.T + self.offset)
+    def _said(self, z: Tensor) -> Tensor:
+        return z @ self.loading.T + self.offset
 
     # learning
 
@@ -147,7 +148,7 @@ class MVAE(Conditioned):
                 terms["gauge"] = self.control * misread(read, codes)
         if self.training and self.control and self.gauge is not None:
             self._follow(x, picture[0][:n], picture[1][:n])
-            terms["control"] = self.control * self._miss(z[:n].detach())
+            terms["control"] = self.control * self._miss(*self._by_chance(z[:n].detach()))
         return self._summed(terms)
 
     def _draw_root(self, mean: Tensor, root: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -173,16 +174,19 @@ class MVAE(Conditioned):
         volume = root.diagonal(dim1=1, dim2=2).log().sum(1)
         return -0.5 * distance - volume - 0.5 * math.log(2 * math.pi) * known.sum(1)
 
-    def _miss(self, z: Tensor) -> Tensor:
-        """Squared error of the features that the gauge reads in pictures of z and of prior draws."""
+    def _by_chance(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures of these latents, or of chance ones, and the codes that they say."""
         z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, z, torch.randn_like(z))
-        drawn = self._noisy(*self.picture(z))
-        with frozen(*self.gauge.parameters()):
-            found = self.gauge(drawn)
-        return (found - (z @ self.loading.T + self.offset).detach()).square().mean()
+        return self._noisy(*self.picture(z)), self._said(z).detach()
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        """Begin as probabilistic PCA, and as a linear regression of the features on its latents."""
+        """Begin with latents that say the features, and a probabilistic PCA of what these leave.
+
+        Without convolutions, as probabilistic PCA and a regression of the features on its latents.
+        """
+        if y is not None and self.gauge is not None:
+            self._begin(batches, self._first_codes(batches, y))
+            return self.texture.fit(map(self._left, batches))
         if self.gauge is not None:
             self.gauge.shapes.fit(batches)
         super().warm_start(batches)
@@ -199,10 +203,29 @@ class MVAE(Conditioned):
             self.offset.copy_(found[-1])
             self.log_noise.copy_((codes - design @ found).std(0).clamp_min(1e-3).log())
 
+    @torch.no_grad()
+    def _begin(self, batches: Iterable[Tensor], codes: Tensor) -> None:
+        """The first k latents are the features', made independent: the picture's expert has the gauge's."""
+        k, pixels = codes.shape[1], response(batches, codes)
+        pca = PCA(self.bands, self.size, self.style - k)
+        pca.fit(Apart(batches, codes, pixels))
+        apart = torch.cat([self.gauge(x) for x in batches]) - codes
+        root = torch.linalg.cholesky(codes.double().T.cov()).to(codes)  # codes are root times latents
+        self._take(pca, k)
+        self.basis[:k], self.gain[:k] = root.T @ pixels, 0.0
+        self.log_std[:k] = apart.std(0).clamp(0.05, 0.95).log()
+        self.loading.zero_()
+        self.loading[:, :k] = root
+        self.offset.copy_(codes.mean(0))
+        self.log_noise.copy_(apart.std(0).clamp_min(0.05).log())
+        read = self.head.weight[: self.style, -k:]  # what the gauge has read moves the means
+        read[:k] = torch.linalg.inv(root)
+        read[k:] = -self.gain[k:, None] * (self.basis[k:] @ pixels.T)
+
     def _placed(self, x: Tensor, y: Tensor | None, generator: torch.Generator) -> Tensor:
         codes = None if y is None else self.codes(y)
         z = self._draw_root(*self._product(self.posterior(x), codes, len(x)), generator)
-        own = z @ self.loading.T + self.offset
+        own = self._said(z)
         return torch.cat([z, own if codes is None else torch.where(torch.isfinite(codes), codes, own)], 1)
 
     # asking
@@ -210,7 +233,7 @@ class MVAE(Conditioned):
     def change(self, z: Tensor, y) -> Tensor:
         """Latents (n, d) moved by as little as gives them the features `y`; what is left open stays."""
         codes = self._asked(z, y)
-        own = z @ self.loading.T + self.offset
+        own = self._said(z)
         asked = torch.where(torch.isfinite(codes), codes, own)
         moves = torch.linalg.pinv(self.loading.double())  # whose last bits, in single precision, are chance
         return z + ((asked - own).double() @ moves.T).to(z)

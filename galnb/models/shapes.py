@@ -8,17 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Encoder, Trunk, moment_probes
+from .blocks import Encoder, Trunk, moment_probes, zeroed
 
 APERTURES = (0.06, 0.1, 0.15, 0.2, 0.26, 0.33, 0.4, 0.48)  # radii, as shares of the size
 LEVELS = (0.015, 0.03, 0.06, 0.12, 0.25)  # of isophotes, in the pixels' unit
 THRESHOLD = 1.5  # standard deviations of the corners, as in `morphology`
 BLUR = 1.0  # pixels, likewise
-
-
-def n_shapes(n_bands: int) -> int:
-    """How many numbers `Shapes` gives of an image."""
-    return 2 + 2 * len(APERTURES) + len(LEVELS) + 9 + 3 * (n_bands - 1)
+RIDGE = 1e-3  # of the shapes' variance, where codes are regressed on them
 
 
 class Shapes(nn.Module):
@@ -45,7 +41,7 @@ class Shapes(nn.Module):
         }
         for name, table in tables.items():
             self.register_buffer(name, table, persistent=False)
-        self.width = n_shapes(n_bands)
+        self.width = 2 + 2 * len(APERTURES) + len(LEVELS) + 9 + 3 * (n_bands - 1)  # as `_raw` gives
         self.register_buffer("center", torch.zeros(self.width))
         self.register_buffer("scale", torch.ones(self.width))
 
@@ -105,6 +101,18 @@ class Gauge(nn.Module):
             nn.Linear(96, k),
         )  # fmt: skip
         self.straight = nn.Linear(self.shapes.width, k)
+
+    @torch.no_grad()
+    def warm_start(self, batches: Iterable[Tensor], codes: Tensor) -> None:
+        """Begin as a regression of codes (n, k), NaN where unknown, on the shapes of training images."""
+        self.shapes.fit(batches)
+        shapes, known = torch.cat([self.shapes(x) for x in batches]), torch.isfinite(codes).all(1)
+        design = torch.cat([shapes, torch.ones_like(shapes[:, :1])], 1)[known].double()
+        ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
+        found = torch.linalg.solve(design.T @ design + ridge, design.T @ codes[known].double())
+        self.straight.weight.copy_(found[:-1].T)
+        self.straight.bias.copy_(found[-1])
+        zeroed(self.mix[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         shapes = self.shapes(x)

@@ -181,32 +181,34 @@ class VAE(Model):
         pca = PCA(self.bands, self.size, self.style)
         pca.fit(batches)
         self._take(pca)
-        self.texture.fit(map(self._residual, batches))
+        self.texture.fit(map(self._left, batches))
 
     @torch.no_grad()
-    def _take(self, pca: PCA) -> None:
+    def _take(self, pca: PCA, start: int = 0) -> None:
+        """Begin as this PCA, with latents from `start` on."""
         noise = pca.noise.clamp_min(1e-5)
         signal = (pca.variance - noise).clamp_min(1e-6).sqrt()
         self.mean.copy_(pca.mean)
-        self.basis.copy_(signal[:, None] * pca.components)
-        self.gain.copy_(1 / pca.variance)
-        self.log_std.copy_(0.5 * (noise / pca.variance).clamp_max(1).log())
+        self.basis[start:] = signal[:, None] * pca.components
+        self.gain[start:] = 1 / pca.variance
+        self.log_std[start:] = 0.5 * (noise / pca.variance).clamp_max(1).log()
         self.log_scale.fill_(0.5 * float(noise.log()))
 
     @torch.no_grad()
-    def _residual(self, x: Tensor) -> Tensor:
+    def _left(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean pictures of images, and what they leave, in units of each pixel's spread."""
         mean, log_scale = self.picture(self.encode(x))
-        return (x - mean) / log_scale.exp()
+        return mean, (x - mean) / log_scale.exp()
 
     @torch.no_grad()
     def _follow(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> None:
         """Let the noise that is drawn while training have the texture of what the pictures leave now."""
-        self.texture.follow((x - mean) * (-log_scale).exp())
+        self.texture.follow(mean, (x - mean) * (-log_scale).exp())
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and fit the prior to posterior draws of the training galaxies."""
-        self.texture.fit(map(self._residual, batches))
+        self.texture.fit(map(self._left, batches))
         if self.prior is not None:
             rng = torch.Generator().manual_seed(0)
             self.prior.fit(torch.cat([self._draw(*self.posterior(x), rng) for x in batches]))
@@ -228,7 +230,7 @@ class VAE(Model):
         return self._noisy(*self.picture(z), generator) if noise else self.decode(z)
 
     def _noisy(self, mean: Tensor, log_scale: Tensor, generator=None) -> Tensor:
-        return (mean + log_scale.exp() * self.texture.draw(len(mean), generator)).clamp(0, 1)
+        return (mean + log_scale.exp() * self.texture.draw(mean, generator)).clamp(0, 1)
 
     @torch.no_grad()
     def bound(self, x: Tensor, *, k: int = 1, generator: torch.Generator | None = None) -> Tensor:

@@ -98,7 +98,7 @@ class VQVAE(VAE):
         self.mean = nn.Parameter(torch.zeros(pixels))
         self.basis = nn.Parameter(torch.randn(style, pixels) / pixels**0.5)
         self.log_scale = nn.Parameter(torch.full((n, self.size, self.size) if noise == "each" else (), -2.0))
-        self.texture = Texture(n, self.size, rings=(0.125,))
+        self.texture = Texture(n, self.size)
         self.register_buffer("scale", torch.ones(style))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         if self.net:
@@ -187,12 +187,12 @@ class VQVAE(VAE):
             self.prior.warm_start(self.books)
             left = [(x - self.decode(self.encode(x))).square().mean((1, 2, 3)) for x in batches]
             self.log_scale.fill_(0.5 * float(torch.cat(left).mean().clamp_min(1e-5).log()))
-        self.texture.fit(map(self._residual, batches))
+        self.texture.fit(map(self._left, batches))
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and let the transformer go on: until now its words were moving."""
-        self.texture.fit(map(self._residual, batches))
+        self.texture.fit(map(self._left, batches))
         self.prior.fit(torch.cat([self.tokens(x) for x in batches]), self.books, steps=self.prior_steps)
 
     # asking
