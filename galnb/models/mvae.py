@@ -28,7 +28,13 @@ class MVAE(Conditioned):
     all that features share is kept in one covariance; the picture's expert is a network.
 
     The loss is the sub-sampled bound: of picture and features, of the picture alone, of the features alone,
-    and of a random part of the features; the last two have no gap, for they are exact.
+    and of a random part of the features; the last two have no gap, for they are exact. While training, the
+    picture's expert is also held to tell the features (the term "told").
+
+    A gauge, as of `CVAE`, reads features off the picture for its expert, and what is drawn is held to what
+    the gauge reads there. It begins with latents that say the features as the gauge reads them at first, by
+    regression; began they as principal components, what hardly shows in pixels, such as an area that is
+    large for the flux, would find no place among them.
 
     Parameters
     ----------
@@ -38,7 +44,7 @@ class MVAE(Conditioned):
         The features, names of `conditions.CONDITIONS`; the labels y (n, k) are these, in their units, NaN
         where unknown.
     control : float
-        Weight of the squared error of the features that the picture's expert finds in what is drawn.
+        Weight of the squared error of what the gauge reads.
     emphasis : float
         Weight of the features' likelihood beside that of the picture, which has thousands of pixels.
 
