@@ -58,7 +58,7 @@ class Conditioned(VAE):
         *,
         y=None,
         noise: bool = True,
-        corrections: int = 2,
+        corrections: int = 3,
     ) -> Tensor:
         """Galaxies that do not exist (n, band, size, size), with the conditions `y` that are asked for.
 
@@ -109,7 +109,7 @@ class Conditioned(VAE):
 
     @torch.no_grad()
     def corrected(
-        self, z: Tensor, *, y=None, seed: int = 0, noise: bool = True, corrections: int = 2
+        self, z: Tensor, *, y=None, seed: int = 0, noise: bool = True, corrections: int = 3
     ) -> Tensor:
         """Latents (n, latent_dim) moved until their pictures are measured to have the conditions wanted.
 

@@ -80,7 +80,7 @@ def main() -> None:
     told = {name: model for name, model in models.items() if hasattr(model, "codes")}
     for name, model in told.items():
         asked = numbers(real, model.codes.names)
-        for how, times in (("", 2), (", network alone", 0)):
+        for how, times in (("", 3), (", network alone", 0)):
             found = realism.properties(drawn(model, len(held), held.bands, y=asked, corrections=times))
             row(name + how, realism.control(real[names], found[names]))
     if told:  # whose codes have one standard deviation each, as the last model's have
