@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -35,12 +35,9 @@ class Conditioned(VAE):
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and fit one mixture to style and codes of the training galaxies."""
         self.texture.fit(map(self._left, batches))
-        rng, drawn, start = torch.Generator().manual_seed(0), [], 0
-        for x in batches:
-            part = None if y is None else y[start : start + len(x)].to(x)
-            drawn.append(self._placed(x, part, rng))
-            start += len(x)
-        self.prior.fit(torch.cat(drawn))
+        rng = torch.Generator().manual_seed(0)
+        pairs = ((x, None) for x in batches) if y is None else paired(batches, y)
+        self.prior.fit(torch.cat([self._placed(x, part, rng) for x, part in pairs]))
 
     def features(self, z: Tensor) -> Tensor:
         """Conditions (n, k), in their units, that latents (n, latent_dim) say."""
@@ -50,6 +47,10 @@ class Conditioned(VAE):
         """Squared error of what the gauge reads in pictures with these codes."""
         with frozen(*self.gauge.parameters()):
             return (self.gauge(drawn) - asked).square().mean()
+
+    def _or_chance(self, z: Tensor) -> Tensor:
+        """These latents, half of them replaced by standard normal ones."""
+        return torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, z, torch.randn_like(z))
 
     def sample(
         self,
@@ -141,13 +142,20 @@ class Conditioned(VAE):
         return z
 
 
+def paired(batches: Iterable[Tensor], rows: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each batch of images with its part of the rows (n, k), of the same device and kind of number."""
+    start = 0
+    for x in batches:
+        yield x, rows[start : start + len(x)].to(x)
+        start += len(x)
+
+
 def response(batches: Iterable[Tensor], codes: Tensor) -> Tensor:
     """How pixels (k, pixels) go with codes (n, k): the linear regression of images on them."""
-    start, left, right = 0, 0.0, 0.0
-    design = torch.cat([codes, torch.ones_like(codes[:, :1])], 1).double()
-    for x in batches:
-        part = design[start : start + len(x)]
-        left, right, start = left + part.T @ part, right + part.T @ x.flatten(1).double(), start + len(x)
+    left = right = 0.0
+    for x, part in paired(batches, torch.cat([codes, torch.ones_like(codes[:, :1])], 1)):
+        part = part.double()
+        left, right = left + part.T @ part, right + part.T @ x.flatten(1).double()
     ridge = 1e-6 * len(codes) * torch.eye(len(left)).to(left)
     return torch.linalg.solve(left + ridge, right)[:-1].to(codes)
 
@@ -159,8 +167,5 @@ class Apart:
         self.batches, self.codes, self.response = batches, codes, response
 
     def __iter__(self):
-        start = 0
-        for x in self.batches:
-            part = self.codes[start : start + len(x)]
+        for x, part in paired(self.batches, self.codes):
             yield x - (part @ self.response).view_as(x) if len(part) else x
-            start += len(x)

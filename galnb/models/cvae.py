@@ -123,10 +123,8 @@ class CVAE(Conditioned):
 
     def _swapped(self, z: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures of these styles, or of chance ones, with other galaxies' codes; and those codes."""
-        n = len(z)
-        asked = codes[torch.randperm(n, device=z.device)]
-        style = torch.where(torch.rand(n, 1, device=z.device) < 0.5, z, torch.randn_like(z))
-        return self._noisy(*self.picture(torch.cat([style, asked], 1))), asked
+        asked = codes[torch.randperm(len(z), device=z.device)]
+        return self._noisy(*self.picture(torch.cat([self._or_chance(z), asked], 1))), asked
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Begin as a linear regression on the conditions and a probabilistic PCA of what it leaves."""

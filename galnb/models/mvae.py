@@ -182,7 +182,7 @@ class MVAE(Conditioned):
 
     def _by_chance(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures of these latents, or of chance ones, and the codes that they say."""
-        z = torch.where(torch.rand(len(z), 1, device=z.device) < 0.5, z, torch.randn_like(z))
+        z = self._or_chance(z)
         return self._noisy(*self.picture(z)), self._said(z).detach()
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:

@@ -50,7 +50,7 @@ class Texture(nn.Module):
         for k, (mean, r) in enumerate(pictures):
             if k == 0:
                 self._set_levels(mean)
-            shares = self._shares(mean)
+            shares = self._shares(self._place(mean))
             spectra, weights = spectra + self._spectra(r, shares), weights + shares.double().mean((1, 2, 3))
             counts = counts + self._counts(r, shares)
         spectra, weights = spectra + RARE * spectra.sum(0), weights + RARE * weights.sum()
@@ -60,7 +60,7 @@ class Texture(nn.Module):
     @torch.no_grad()
     def follow(self, mean: Tensor, r: Tensor, *, share: float = 0.02) -> None:
         """Move by a small share towards the residuals of a batch, while training."""
-        shares = self._shares(mean)
+        shares = self._shares(self._place(mean))
         weights = shares.double().mean((1, 2, 3))
         part = share * (weights / weights.max()).to(r)  # little is learned of a level that is hardly seen
         spectra = self._spectra(r, shares) / weights.clamp_min(1e-6)[:, None, None, None]
@@ -77,10 +77,10 @@ class Texture(nn.Module):
         low, high = (side.view(-1, 1, 1, 1) for side in (self.levels[:-1], self.levels[1:]))
         return ((mean.mean(1) - low) / (high - low)).clamp(0, 1).sum(0)
 
-    def _shares(self, mean: Tensor) -> Tensor:
-        """How much (level, n, y, x) pixels belong to each level; their sum is 1."""
-        level = torch.arange(len(self.levels)).to(mean).view(-1, 1, 1, 1)
-        return (1 - (self._place(mean) - level).abs()).clamp_min(0)
+    def _shares(self, place: Tensor) -> Tensor:
+        """How much (level, n, y, x) pixels that lie so belong to each level; their sum is 1."""
+        level = torch.arange(len(self.levels)).to(place).view(-1, 1, 1, 1)
+        return (1 - (place - level).abs()).clamp_min(0)
 
     def _spectra(self, r: Tensor, shares: Tensor) -> Tensor:
         """Mean cross spectra (level, frequency, band, band) of residuals as far as they are of a level."""
@@ -114,7 +114,8 @@ class Texture(nn.Module):
     @torch.no_grad()
     def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Noise for mean pictures, (n, band, size, size) both."""
-        shares, n_bands = self._shares(mean), mean.shape[1]
+        place, n_bands = self._place(mean), mean.shape[1]
+        shares = self._shares(place)
         white = torch.randn(mean.shape, generator=generator).to(mean)
         waves, field = torch.fft.rfft2(white, norm="ortho"), 0.0
         for share, root in zip(shares, self.root, strict=True):
@@ -122,7 +123,7 @@ class Texture(nn.Module):
             mixed = torch.stack([(waves * part).sum(1) for part in parts], 1)
             field = field + share[:, None] * torch.fft.irfft2(mixed, s=mean.shape[2:], norm="ortho")
         variance = torch.einsum("lnyx,knyx,lkb->nbyx", shares, shares, self._covariance())
-        return self._marginal(field / variance.sqrt(), self._place(mean))
+        return self._marginal(field / variance.sqrt(), place)
 
     def _covariance(self) -> Tensor:
         """Of the fields of two levels at one pixel, (level, level, band)."""
