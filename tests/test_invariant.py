@@ -152,7 +152,7 @@ def test_a_pose_that_cannot_be_is_refused(wrong):
 
 @pytest.mark.parametrize("make, wide", [(copies, True), (stepwise, False)])
 def test_real_galaxies_are_found_by_their_copies(shared_data, make, wide):
-    images, mask = survey(shared_data / "gz2_7704.npz")
+    images, mask = survey("ae50-sdss", path=shared_data / "gz2_7704.npz", whole=True)
     images = images[mask][:800]
     seen = make(images[:200] if wide else images[:200].crop(SIZE), "all three")
     model = weights.load("similar-sdss")
