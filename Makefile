@@ -20,7 +20,7 @@ demo: .venv/user
 test: .venv/dev chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv

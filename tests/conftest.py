@@ -13,6 +13,18 @@ import pytest  # noqa: E402
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of several workers (pytest -n), one takes all tests of a file; notebooks it takes one by one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_notebooks.py" in nodeid else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data beside the repository, or GALNB_DATA; skips where it is absent."""

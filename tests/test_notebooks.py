@@ -2,7 +2,6 @@
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -48,7 +47,6 @@ def executed(path: Path, folder: Path):
     """The notebook with its outputs, run by a kernel that has a cache of its own and no network."""
     import nbclient
 
-    folder.mkdir()
     (folder / "sitecustomize.py").write_text(OFFLINE)
     env = {k: v for k, v in os.environ.items() if k.lower() not in ("mplbackend", *PROXIES)}
     env["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
@@ -59,19 +57,10 @@ def executed(path: Path, folder: Path):
     return notebook
 
 
-@pytest.fixture(scope="module")
-def running(request, tmp_path_factory):
-    """The notebooks that are to be tested, each under way or done: two run at a time."""
-    pytest.importorskip("nbclient")
-    folder = tmp_path_factory.mktemp("notebooks")
-    calls = [item.callspec.params for item in request.session.items if "running" in item.fixturenames]
-    with ThreadPoolExecutor(2) as pool:
-        yield {of["path"]: pool.submit(executed, of["path"], folder / of["path"].stem) for of in calls}
-
-
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, running):
-    for number, cell in enumerate(running[path].result().cells):
+def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, tmp_path):
+    pytest.importorskip("nbclient")
+    for number, cell in enumerate(executed(path, tmp_path).cells):
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
                 said = re.split(r"[\r\n]+", output["text"])

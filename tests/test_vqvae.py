@@ -24,7 +24,7 @@ SMALL = {
     "widths": (16, 16, 16),
     "depth": 2,
     "words": 16,
-    "prior_steps": 20,
+    "prior_epochs": 20,
 }
 
 
@@ -186,7 +186,7 @@ def test_the_prior_learns_which_words_go_together():
         torch.manual_seed(0)
         priors.append(CodePrior(own, width=32, layers=2, dropout=0.1))
         torch.manual_seed(chance)
-        priors[-1].fit(texts, own, steps=200)
+        priors[-1].fit(texts, own, epochs=16)
     drawn = priors[0].sample(500, own, rng)
     assert (drawn[:, 0] == drawn[:, 1]).float().mean() > 0.97
     assert -float(priors[0].log_prob(texts, own).detach().mean()) == pytest.approx(2 * math.log(4), abs=0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,9 +54,10 @@ class CodePrior(nn.Module):
         self.bias.copy_((books.count / books.count.sum(1, keepdim=True)).log())
 
     @torch.enable_grad()
-    def fit(self, tokens: Tensor, books: Codebooks, *, seed: int = 0, steps: int) -> None:
+    def fit(self, tokens: Tensor, books: Codebooks, *, epochs: int, seed: int = 0) -> None:
         """Go on learning from texts (n, length), in words that move no more; one seed gives one result."""
-        parameters = list(self.parameters())
+        parameters, batch = list(self.parameters()), min(BATCH, len(tokens))
+        steps = math.ceil(epochs * len(tokens) / batch)
         optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         rng = torch.Generator().manual_seed(seed)
@@ -62,7 +65,7 @@ class CodePrior(nn.Module):
             torch.manual_seed(seed)  # of the dropout
             self.train()
             for _ in range(steps):
-                rows = torch.randint(len(tokens), (min(BATCH, len(tokens)),), generator=rng)
+                rows = torch.randint(len(tokens), (batch,), generator=rng)
                 optimizer.zero_grad()
                 (-self.log_prob(tokens[rows.to(tokens.device)], books).mean() / tokens.shape[1]).backward()
                 nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -51,7 +51,8 @@ class Texture(nn.Module):
             if k == 0:
                 self._set_levels(mean)
             shares = self._shares(self._place(mean))
-            spectra, weights = spectra + self._spectra(r, shares), weights + shares.double().mean((1, 2, 3))
+            spectra = spectra + len(r) * self._spectra(r, shares)
+            weights = weights + len(r) * shares.double().mean((1, 2, 3))
             counts = counts + self._counts(r, shares)
         spectra, weights = spectra + RARE * spectra.sum(0), weights + RARE * weights.sum()
         self._take(spectra / weights[:, None, None, None])

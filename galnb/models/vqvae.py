@@ -50,7 +50,7 @@ class VQVAE(VAE):
         learns by the likelihood, which is the loss in any case.
     prior_width, prior_layers : int
         Of the transformer.
-    prior_steps : int
+    prior_epochs : int
         That it goes on learning after training, when words move no more.
 
     Notes
@@ -82,13 +82,13 @@ class VQVAE(VAE):
         evenness: float = 0.5,
         prior_width: int = 96,
         prior_layers: int = 3,
-        prior_steps: int = 2000,
+        prior_epochs: int = 20,
     ):
         if depth < 1 or latent_dim % depth:
             raise ValueError(f"latent_dim={latent_dim}, wanted a multiple of depth={depth}")
         super().__init__(bands, size, latent_dim, widths, 1.0, likelihood, noise, prior="normal")
         self.commitment, self.depth, self.evenness = commitment, depth, evenness
-        self.prior_steps = prior_steps
+        self.prior_epochs = prior_epochs
         self.books = Codebooks(latent_dim // depth, words, depth, decay)
         self.prior = CodePrior(self.books, prior_width, prior_layers)
 
@@ -193,7 +193,7 @@ class VQVAE(VAE):
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and let the transformer go on: until now its words were moving."""
         self.texture.fit(map(self._left, batches))
-        self.prior.fit(torch.cat([self.tokens(x) for x in batches]), self.books, steps=self.prior_steps)
+        self.prior.fit(torch.cat([self.tokens(x) for x in batches]), self.books, epochs=self.prior_epochs)
 
     # asking
 
