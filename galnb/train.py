@@ -24,8 +24,6 @@ from .errors import BadInput, BadWeights, one_of
 from .models.base import Model
 from .provenance import array_hash
 
-VIEWS = 4  # times that what is fitted after training sees each galaxy, where training augments
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -148,7 +146,7 @@ def train(
             run.store(Path(checkpoint))
         if run.finished:
             run.keep_best()
-            seen = _Seen(_Batches(images, 512, device), y, names, settings.augment)
+            seen = _Seen(_Batches(images, 512, device), y, names, settings.augment, model.views)
             model.finish(seen, seen.y)
     model.eval()
 
@@ -198,9 +196,9 @@ class _Batches:
 class _Seen:
     """Batches as training saw them: several times over, each time augmented anew, and their labels `y`."""
 
-    def __init__(self, batches: _Batches, y: Tensor | None, names: list[str], augments: tuple[str, ...]):
+    def __init__(self, batches: _Batches, y: Tensor | None, names: list[str], augments: tuple, views: int):
         self.batches, self.augments = batches, augments
-        self.views = VIEWS if augments else 1
+        self.views = views if augments else 1
         self.y, self.angle = None if y is None else y.repeat(self.views, 1), None
         if y is not None and "position_angle" in names:
             at = names.index("position_angle")

@@ -1,10 +1,10 @@
-"""The square's eight symmetries: shipped weights hang on each bit of `dihedral`."""
+"""The square's eight symmetries, on each bit of which shipped weights hang, and turns by any angle."""
 
 import numpy as np
 import pytest
 import torch
 
-from galnb.augment import TRAINING, dihedral
+from galnb.augment import TRAINING, dihedral, rotation
 
 EIGHT = [np.rot90(np.arange(9).reshape(3, 3), k)[:, ::s] for k in range(4) for s in (1, -1)]
 
@@ -25,12 +25,6 @@ def test_every_image_is_one_of_the_eight_views_and_all_eight_come():
 def test_bands_of_an_image_turn_together():
     turned = dihedral(images(), np.random.default_rng(0))
     assert torch.equal(turned[:, 0] + 100, turned[:, 1])
-
-
-def test_the_given_images_are_left_as_they_were():
-    x = images()
-    dihedral(x, np.random.default_rng(0))
-    assert torch.equal(x, images())
 
 
 def test_the_seed_alone_decides():
@@ -56,8 +50,53 @@ def test_one_draw_a_batch_is_taken_from_the_generator():
 
 @pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, 1, 8, 8), (5, 3, 7, 7)])
 @pytest.mark.parametrize("name", sorted(TRAINING))
-def test_shape_type_and_light_are_kept(name, shape):
+def test_shape_and_type_are_kept_and_the_images_left_as_they_were(name, shape):
     x = torch.rand(shape)
+    before = x.clone()
     out = TRAINING[name](x, np.random.default_rng(0))
-    assert out.shape == x.shape and out.dtype == x.dtype
-    torch.testing.assert_close(out.sum((2, 3)), x.sum((2, 3)))
+    assert out.shape == x.shape and out.dtype == x.dtype and torch.equal(x, before)
+    if name == "dihedral":
+        torch.testing.assert_close(out.sum((2, 3)), x.sum((2, 3)))
+
+
+# turns by any angle
+
+
+def galaxy(angle=0.0, size=64, n=1):
+    """An elongated Gaussian off the middle, turned counter-clockwise by `angle` degrees about the middle."""
+    y, x = (np.mgrid[:size, :size] - (size - 1) / 2)[:, None] * np.array([-1, 1])[:, None, None, None]
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    u, v = c * x + s * y, c * y - s * x
+    light = np.exp(-((u - 6) ** 2) / 60 - (v + 4) ** 2 / 15)
+    return torch.from_numpy(light.astype(np.float32)).expand(n, 1, size, size)
+
+
+@pytest.mark.parametrize("size", [64, 69])
+def test_a_galaxy_is_turned_by_the_angle_that_is_told(size):
+    angle = torch.full((6,), 20.0)
+    turned = rotation(galaxy(size=size, n=6), np.random.default_rng(0), angle)
+    assert angle.sub(20).abs().max() > 5 and (angle >= 0).all() and (angle < 180).all()
+    for image, now in zip(turned, angle, strict=True):
+        by = (float(now) - 20 + 90) % 180 - 90
+        assert abs(by) <= 45
+        torch.testing.assert_close(image, galaxy(by, size)[0], rtol=0, atol=0.005)
+
+
+def test_a_quarter_turn_of_both_is_the_same():
+    """The axis is told alike by `dihedral` and `rotation`: two turns of 45 degrees are one of its own."""
+
+    class Always:
+        def uniform(self, low, high, n):
+            return np.full(n, high)
+
+    twice = rotation(rotation(galaxy(), Always()), Always())
+    torch.testing.assert_close(twice, torch.rot90(galaxy(), 1, (2, 3)), rtol=0, atol=0.005)
+
+
+def test_noise_stays_as_it_is_and_so_do_the_corners():
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(100, 2, 48, 48)).astype(np.float32))
+    out = rotation(x, np.random.default_rng(0))
+    middle = out[..., 12:36, 12:36]
+    assert float(middle.std()) == pytest.approx(1, abs=0.02)
+    assert abs(float((middle[..., 1:] * middle[..., :-1]).mean())) < 0.02
+    assert torch.equal(out[..., :5, :5], x[..., :5, :5]) and not torch.equal(out, x)

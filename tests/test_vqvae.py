@@ -197,9 +197,10 @@ def test_the_prior_learns_which_words_go_together():
 # the model
 
 
-def test_the_encoder_gets_the_decoders_gradient_as_if_there_were_no_words():
+@pytest.mark.parametrize("gains", [0, 1, 2])
+def test_the_encoder_gets_the_decoders_gradient_as_if_there_were_no_words(gains):
     torch.manual_seed(0)
-    model = VQVAE(**SMALL, commitment=0.0, evenness=0.0).eval()
+    model = VQVAE(**SMALL, gains=gains, commitment=0.0, evenness=0.0).eval()
     disturbed(model.decoder, by=0.05)
     x = torch.from_numpy(blobs(6))
     seen = {}
@@ -212,10 +213,10 @@ def test_the_encoder_gets_the_decoders_gradient_as_if_there_were_no_words():
 
     model._encoding = watched
     model.loss(x)["nll"].backward()
-    words = model.books.look_up(model.books.nearest(seen["z"])).flatten(1).requires_grad_()
+    words = model.latents(model.books.nearest(model._parts(seen["z"]))).requires_grad_()
     mean, log_scale = model.picture(words)
     (-log_likelihood("gaussian", x, mean, log_scale).mean() / 28**2).backward()
-    torch.testing.assert_close(seen["z"].grad.flatten(1), words.grad)
+    torch.testing.assert_close(seen["z"].grad, words.grad)
     assert words.grad.abs().max() > 0
 
 
@@ -240,13 +241,58 @@ def test_a_warm_start_is_pca_with_words():
     x = torch.from_numpy(blobs(200))
     model = VQVAE(**SMALL | {"words": 64})
     model.warm_start([x])
-    z = model._encoding(x).flatten(1)
+    z = model._encoding(x)
     centered = (x.flatten(1) - model.mean).numpy()
     largest = np.linalg.svd(centered, compute_uv=False)[:8]
     found = np.sort(np.linalg.norm(z.numpy(), axis=0))[::-1]
     np.testing.assert_allclose(found, largest, rtol=1e-3)
     kept = 1 - float((x - model.decode(model.encode(x))).square().sum() / np.square(centered).sum())
     assert 0.9 * (largest**2).sum() / np.square(centered).sum() < kept < 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("gains", [0, 1, 2])
+def test_parts_are_all_of_the_latents(gains):
+    torch.manual_seed(0)
+    model, z = VQVAE(**SMALL, gains=gains), 5 * torch.randn(30, 8)
+    model.scale.copy_(torch.rand(8) + 0.5)
+    parts = model._parts(z)
+    assert parts.shape == (30, 4 + gains, 2)
+    torch.testing.assert_close(model._joined(parts), z)
+    if gains:  # a size in units of the scale, and shapes that do not know it
+        group = (z[:, : 8 // gains] / model.scale[: 8 // gains]).square().mean(1).sqrt()
+        torch.testing.assert_close(parts[:, 0].exp(), group[:, None].expand(-1, 2))
+        torch.testing.assert_close(model._parts(3 * z)[:, 1], parts[:, 1])
+    assert torch.isfinite(model._joined(model._parts(0 * z))).all()
+
+
+@torch.no_grad()
+def test_two_groups_begin_as_what_a_half_turn_turns_round_and_what_it_keeps():
+    x = torch.from_numpy(blobs(200))
+    x = torch.cat([x, x.flip(2, 3)])
+    model = VQVAE(**SMALL, gains=2)
+    model.warm_start([x])
+    odd, even = model._encoding(x).sub(model._encoding(x.flip(2, 3))).abs().sum(0).chunk(2)
+    twice, none = model._encoding(x).abs().sum(0).chunk(2)
+    torch.testing.assert_close(odd, 2 * twice, rtol=1e-2, atol=1e-2)
+    assert float(even.sum()) < 1e-2 * float(none.sum())
+    plain = VQVAE(**SMALL)
+    plain.warm_start([x])
+    both = [torch.linalg.svdvals(m.basis) for m in (model, plain)]
+    torch.testing.assert_close(*both)  # as orthonormal as components are
+
+
+@torch.no_grad()
+def test_words_of_size_serve_faint_and_bright_structure_alike():
+    """Latents whose size varies a hundredfold: relative errors, with and without words of size."""
+    rng, left = torch.Generator().manual_seed(0), []
+    z = torch.randn(2000, 8, generator=rng) * 10 ** torch.empty(2000, 1).uniform_(-1, 1, generator=rng)
+    for gains in (0, 2):
+        model = VQVAE(**SMALL | {"words": 64}, gains=gains)
+        model.books.fit(model._parts(z))
+        error = (model.latents(model.books.nearest(model._parts(z))) - z).norm(dim=1) / z.norm(dim=1)
+        left.append(float(error.median()))
+    assert left[1] < 0.6 * left[0]
 
 
 def test_latents_are_words_and_words_are_latents():
@@ -342,6 +388,8 @@ def test_every_likelihood_and_no_network_learn():
     [
         ({"depth": 3}, "latent_dim=8, wanted a multiple of depth=3"),
         ({"depth": 0}, "multiple of depth=0"),
+        ({"gains": 3}, "gains=3, wanted 0, 1 or 2"),
+        ({"gains": 2, "latent_dim": 6}, "gains=2, wanted 0, 1 or 2 groups"),
         ({"words": 1}, "words=1, wanted at least 2"),
         ({"decay": 1.0}, "decay=1.0, wanted 0 to below 1"),
         ({"likelihood": "poisson"}, "is not one of"),

@@ -38,6 +38,8 @@ class Model(nn.Module):
     (True, False, 8)
     """
 
+    views = 4  # times that `finish` sees each galaxy, where training augments: each time another view
+
     def __new__(cls, *args, **options):
         self = super().__new__(cls)
         bound = inspect.signature(cls).bind(*args, **options)

@@ -38,6 +38,11 @@ class VQVAE(VAE):
         A multiple of `depth`. Latents (n, latent_dim) are the words' vectors, in the pixels' unit.
     depth : int
         Numbers of a latent vector that one word stands for.
+    gains : int
+        Groups of latents whose size is a word of its own, so that their other words say only the shape
+        (gain-shape quantisation, Sabin & Gray 1984), finely for all sizes alike. 1: all are one group;
+        2: those that a half-turn of the picture turns into their negatives begin as one, all others as the
+        other, for a galaxy's light is symmetric or is not in many latents at once. 0: no words of size.
     words : int
         Vectors of each dictionary: a word takes log2(words) bits.
     commitment : float
@@ -51,7 +56,7 @@ class VQVAE(VAE):
     prior_width, prior_layers : int
         Of the transformer.
     prior_epochs : int
-        That it goes on learning after training, when words move no more.
+        That it goes on learning after training, from all views of the galaxies, when words move no more.
 
     Notes
     -----
@@ -67,6 +72,8 @@ class VQVAE(VAE):
     torch.Size([2, 1, 28, 28])
     """
 
+    views = 12  # of each galaxy for the transformer, which would learn fewer by heart
+
     def __init__(
         self,
         bands: tuple[str, ...] = ("i", "r", "g"),
@@ -74,6 +81,7 @@ class VQVAE(VAE):
         latent_dim: int = 64,
         widths: tuple[int, ...] = (40, 72, 80),
         depth: int = 4,
+        gains: int = 0,
         words: int = 256,
         likelihood: str = "gaussian",
         noise: str = "each",
@@ -82,14 +90,16 @@ class VQVAE(VAE):
         evenness: float = 0.5,
         prior_width: int = 96,
         prior_layers: int = 3,
-        prior_epochs: int = 20,
+        prior_epochs: int = 7,
     ):
         if depth < 1 or latent_dim % depth:
             raise ValueError(f"latent_dim={latent_dim}, wanted a multiple of depth={depth}")
+        if gains not in (0, 1, 2) or latent_dim % (depth * max(gains, 1)):
+            raise ValueError(f"gains={gains}, wanted 0, 1 or 2 groups of so many times depth={depth} latents")
         super().__init__(bands, size, latent_dim, widths, 1.0, likelihood, noise, prior="normal")
-        self.commitment, self.depth, self.evenness = commitment, depth, evenness
+        self.commitment, self.depth, self.gains, self.evenness = commitment, depth, gains, evenness
         self.prior_epochs = prior_epochs
-        self.books = Codebooks(latent_dim // depth, words, depth, decay)
+        self.books = Codebooks(gains + latent_dim // depth, words, depth, decay)
         self.prior = CodePrior(self.books, prior_width, prior_layers)
 
     def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
@@ -118,24 +128,40 @@ class VQVAE(VAE):
         return length * math.log2(words)
 
     def _encoding(self, x: Tensor) -> Tensor:
-        """Parts (n, length, depth) before they are replaced by words."""
+        """Latents (n, latent_dim) before they are replaced by words."""
         z = (x.flatten(1) - self.mean) @ self.basis.T
-        z = z + self.head(self.encoder(x)) * self.scale if self.net else z
-        return z.view(len(x), -1, self.depth)
+        return z + self.head(self.encoder(x)) * self.scale if self.net else z
+
+    def _parts(self, z: Tensor) -> Tensor:
+        """What words stand for (n, length, depth): of each group the logarithm of its size, and its shape."""
+        if not self.gains:
+            return z.view(len(z), -1, self.depth)
+        z, scale = z.view(len(z), self.gains, -1), self.scale.view(self.gains, -1)
+        gain = (z / scale).square().mean(2).clamp_min(1e-12).sqrt()
+        shape = (z / gain[..., None]).view(len(z), self.gains, -1, self.depth)
+        size = gain.log()[..., None, None].expand(-1, -1, 1, self.depth)
+        return torch.cat([size, shape], 2).flatten(1, 2)
+
+    def _joined(self, parts: Tensor) -> Tensor:
+        """The latents (n, latent_dim) that such parts (n, length, depth) are of."""
+        if not self.gains:
+            return parts.flatten(1)
+        groups = parts.view(len(parts), self.gains, -1, self.depth)
+        return (groups[:, :, 1:] * groups[:, :, :1].mean(3, keepdim=True).exp()).flatten(1)
 
     def tokens(self, x: Tensor) -> Tensor:
-        """The words (n, latent_dim / depth) of images, int64 from 0 to below `words`."""
-        return self.books.nearest(self._encoding(x))
+        """The words (n, gains + latent_dim / depth) of images, int64 from 0 to below `words`."""
+        return self.books.nearest(self._parts(self._encoding(x)))
 
     def latents(self, tokens) -> Tensor:
-        """Latents (n, latent_dim) of words (n, latent_dim / depth), for `decode`.
+        """Latents (n, latent_dim) of words (n, gains + latent_dim / depth), for `decode`.
 
         Raises
         ------
         BadInput
             For another shape, or a number that is no word.
         """
-        return self.books.look_up(self.books.checked(tokens)).flatten(1)
+        return self._joined(self.books.look_up(self.books.checked(tokens)))
 
     def encode(self, x: Tensor) -> Tensor:
         return self.latents(self.tokens(x))
@@ -152,10 +178,11 @@ class VQVAE(VAE):
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         z, pixels = self._encoding(x), x[0].numel()
-        tokens = self.books.nearest(z.detach())
-        words = self.books.look_up(tokens)
-        mean, log_scale = self.picture((z + (words - z).detach()).flatten(1))
-        distance = (z - words).square().sum((1, 2)).mean() * (-2 * self.log_scale.detach()).exp().mean()
+        parts = self._parts(z.detach())
+        tokens = self.books.nearest(parts)
+        words = self._joined(self.books.look_up(tokens))
+        mean, log_scale = self.picture(z + (words - z).detach())
+        distance = (z - words).square().sum(1).mean() * (-2 * self.log_scale.detach()).exp().mean()
         terms = {
             "nll": -log_likelihood(self.likelihood, x, self._even(mean, log_scale), log_scale).mean()
             / pixels,
@@ -164,7 +191,7 @@ class VQVAE(VAE):
         }
         terms["loss"] = sum(terms.values())
         if self.training:
-            self.books.follow(z.detach(), tokens)
+            self.books.follow(parts, tokens)
         return terms | {"perplexity": self.books.perplexity}
 
     def _even(self, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -178,16 +205,32 @@ class VQVAE(VAE):
         """Begin as a PCA, with dictionaries from k-means of its latents."""
         pca = PCA(self.bands, self.size, self.style)
         pca.fit(batches)
-        order = shared_out(pca.variance.clamp_min(1e-9), self.depth)
+        basis, variance = self._groups(pca.components, pca.variance.clamp_min(1e-9))
         with torch.no_grad():
             self.mean.copy_(pca.mean)
-            self.basis.copy_(pca.components[order])
-            self.scale.copy_(pca.variance[order].clamp_min(1e-9).sqrt())
-            self.books.fit(torch.cat([self._encoding(x) for x in batches]))
+            self.basis.copy_(basis)
+            self.scale.copy_(variance.sqrt())
+            self.books.fit(torch.cat([self._parts(self._encoding(x)) for x in batches]))
             self.prior.warm_start(self.books)
             left = [(x - self.decode(self.encode(x))).square().mean((1, 2, 3)) for x in batches]
             self.log_scale.fill_(0.5 * float(torch.cat(left).mean().clamp_min(1e-5).log()))
         self.texture.fit(map(self._left, batches))
+
+    def _groups(self, components: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Components and their variances in the order of words; of two groups the odd one comes first."""
+        if self.gains < 2:
+            order = shared_out(variance, self.depth)
+            return components[order], variance[order]
+        turned = components.view(-1, len(self.bands), self.size, self.size).flip(2, 3).flatten(1)
+        _, axes = torch.linalg.eigh((components @ turned.T + turned @ components.T) / 2)
+        bases, variances = [], []
+        for axis in axes.chunk(2, 1):  # those with an eigenvalue near -1 come first
+            own, turn = torch.linalg.eigh((axis.T * variance) @ axis)
+            own, turn = own.flip(0), turn.flip(1)
+            order = shared_out(own.clamp_min(1e-9), self.depth)
+            bases.append((axis @ turn).T[order] @ components)
+            variances.append(own.clamp_min(1e-9)[order])
+        return torch.cat(bases), torch.cat(variances)
 
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
@@ -203,7 +246,7 @@ class VQVAE(VAE):
 
     @torch.no_grad()
     def text_bits(self, tokens) -> Tensor:
-        """What words (n, latent_dim / depth) take (n,) when the prior is known to both sides, in bits."""
+        """What words, as `tokens` gives them, take (n,) when the prior is known to both sides, in bits."""
         return -self.prior.log_prob(self.books.checked(tokens), self.books) / math.log(2)
 
     @torch.no_grad()
