@@ -139,12 +139,17 @@ class Explorer:
         client.load_connection_file()
         client.start_channels()
         try:
-            reply = client.execute_interactive(
-                "", user_expressions={"answer": f"repr({expression})"}, timeout=60
-            )
+            for _ in range(5):  # a busy kernel may drop a question that comes among a notebook's cells
+                reply = client.execute_interactive(
+                    "", user_expressions={"answer": f"repr({expression})"}, timeout=60
+                )["content"]
+                if reply["status"] != "aborted":
+                    break
+                time.sleep(1)
         finally:
             client.stop_channels()
-        answer = reply["content"]["user_expressions"]["answer"]
+        assert reply["status"] == "ok", reply
+        answer = reply["user_expressions"]["answer"]
         assert answer["status"] == "ok", answer
         return ast.literal_eval(ast.literal_eval(answer["data"]["text/plain"]))
 
