@@ -46,8 +46,9 @@ def rotation(x: Tensor, rng: np.random.Generator, angle: Tensor | None = None) -
     size, pad = x.shape[-1], x.shape[-1] // 4  # as far as a shear moves what is in the circle
     wide = F.pad(x, (pad,) * 4, mode="reflect")
     half = torch.deg2rad(turn) / 2
-    for by, rows in ((half.tan(), True), (-(2 * half).sin(), False), (half.tan(), True)):
-        wide = _sheared(wide, by) if rows else _sheared(wide.mT, by).mT
+    wide = _sheared(wide, half.tan())
+    wide = _sheared(wide.mT, -(2 * half).sin()).mT
+    wide = _sheared(wide, half.tan())
     place = torch.arange(size).to(x) - (size - 1) / 2
     inside = (size / 2 - torch.hypot(place, place[:, None])).div(RIM).clamp(0, 1)
     return torch.lerp(x, wide[..., pad : pad + size, pad : pad + size], inside)
@@ -57,8 +58,8 @@ def _sheared(x: Tensor, by: Tensor) -> Tensor:
     """Images whose rows are shifted along themselves, by `by` (n,) pixels a row, more below the middle."""
     size = x.shape[-1]
     shift = by[:, None] * (torch.arange(size).to(x) - (size - 1) / 2)
-    waves = torch.fft.rfftfreq(size).to(x)
-    phase = torch.polar(torch.ones(()).to(x), -2 * math.pi * shift[..., None] * waves)
+    frequency = torch.fft.rfftfreq(size).to(x)
+    phase = torch.polar(torch.ones(()).to(x), -2 * math.pi * shift[..., None] * frequency)
     return torch.fft.irfft(torch.fft.rfft(x) * phase[:, None], n=size)
 
 

@@ -55,8 +55,12 @@ def test_shape_and_type_are_kept_and_the_images_left_as_they_were(name, shape):
     before = x.clone()
     out = TRAINING[name](x, np.random.default_rng(0))
     assert out.shape == x.shape and out.dtype == x.dtype and torch.equal(x, before)
-    if name == "dihedral":
-        torch.testing.assert_close(out.sum((2, 3)), x.sum((2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 8, 8), (1, 1, 8, 8), (5, 3, 7, 7)])
+def test_the_eight_views_keep_all_light(shape):
+    x = torch.rand(shape)
+    torch.testing.assert_close(dihedral(x, np.random.default_rng(0)).sum((2, 3)), x.sum((2, 3)))
 
 
 # turns by any angle

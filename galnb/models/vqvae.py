@@ -22,8 +22,8 @@ class VQVAE(VAE):
 
     The latent vector of a galaxy is cut in parts of `depth` numbers, and each part is replaced by the nearest
     of the `words` vectors in a dictionary of its own (van den Oord+2017; a dictionary for each part as in the
-    product quantisation of Jegou+2011). The decoder sees words only, so that `latent_dim / depth` whole
-    numbers are all that is kept of a galaxy. A causal transformer learns which words go together: it gives a
+    product quantisation of Jegou+2011). The decoder sees words only, so that these whole numbers
+    are all that is kept of a galaxy. A causal transformer learns which words go together: it gives a
     text's exact probability, and new texts are drawn from it.
 
     It starts as a PCA whose components are shared out so that all parts vary alike (Ge+2013), with
@@ -235,8 +235,14 @@ class VQVAE(VAE):
     @torch.no_grad()
     def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Measure the noise's texture, and let the transformer go on: until now its words were moving."""
-        self.texture.fit(map(self._left, batches))
-        self.prior.fit(torch.cat([self.tokens(x) for x in batches]), self.books, epochs=self.prior_epochs)
+        texts = []
+
+        def left(x: Tensor) -> tuple[Tensor, Tensor]:
+            texts.append(self.tokens(x))  # in the same pass: to turn all galaxies anew takes minutes
+            return self._left(x)
+
+        self.texture.fit(map(left, batches))
+        self.prior.fit(torch.cat(texts), self.books, epochs=self.prior_epochs)
 
     # asking
 
