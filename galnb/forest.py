@@ -1,0 +1,343 @@
+"""Isolation forests: what a few random cuts part from all else is an anomaly."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numba import njit
+
+from .engines import cores
+from .errors import BadInput, BadWeights
+from .provenance import array_hash
+
+BLOCK = 64  # rows that go down a tree one after another, while both are in the processor's cache
+LEAST = 4096  # rows that are worth a thread
+jit = njit(cache=True, nogil=True)
+CUTS = ("features", "normals", "points", "limits", "below", "above", "sizes")  # one row for each cut
+TENSORS = (*CUTS, "leaves", "roots")
+
+
+class IsolationForest:
+    """Trees of random cuts, each grown on a few galaxies; the score is high where few cuts isolate one.
+
+    A tree cuts `psi` random rows in two, and each part again, until rows are alone or the tree is log2(psi)
+    cuts deep. The score is 2^(-E[h] / c(psi)), of the cuts h on a row's way and their mean c in a random
+    search tree (Liu, Ting & Zhou 2008, equations 1 and 2): above 0.5 for what is isolated sooner than usual.
+
+    A cut is a value of one feature or, with an `extension` k, a hyperplane with a random normal in k + 1
+    features, through a random point in the box of the rows (Hariri, Carrasco Kind & Brunner 2019): scores of
+    such a forest have no stripes along the axes.
+
+    Parameters
+    ----------
+    trees : int
+    psi : int
+        Rows that each tree is grown on, fewer where there are fewer.
+    extension : int or "full"
+        Features beyond the first that a cut goes through: 0 is the standard forest, "full" takes all.
+    seed : int
+
+    Attributes
+    ----------
+    n_features : int
+        0 before `fit`.
+
+    Notes
+    -----
+    One seed gives the same scores, whatever the number of threads. Cuts compare features as they are:
+    with an extension, scale them first, where their units differ.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> forest = IsolationForest(extension="full").fit(rng.normal(size=(1000, 2)))
+    >>> near, far = forest.score([[0.0, 0.0], [6.0, 6.0]])
+    >>> bool(near < 0.45), bool(far > 0.7)
+    (True, True)
+    """
+
+    def __init__(self, trees: int = 100, psi: int = 256, *, extension: int | str = 0, seed: int = 0):
+        if not trees >= 1 or not psi >= 2:
+            raise ValueError(f"trees={trees}, psi={psi}, wanted at least 1 tree of at least 2 rows")
+        if extension != "full" and (not isinstance(extension, int) or extension < 0):
+            raise ValueError(f"extension={extension!r}, wanted 0, 1, 2, … or 'full'")
+        self.trees, self.psi, self.extension, self.seed = int(trees), int(psi), extension, int(seed)
+        self.n_features = 0
+
+    @property
+    def config(self) -> dict:
+        """What it was built from."""
+        return {name: getattr(self, name) for name in ("trees", "psi", "extension", "seed")}
+
+    def fit(self, x) -> IsolationForest:
+        """Grow the trees on features (n, d), or on the z of latents; returns the forest.
+
+        Of a catalogue on disk only those rows are read that trees are grown on.
+
+        Raises
+        ------
+        BadInput
+            For another shape, fewer than 2 rows, or a row with NaN or infinity that a tree would grow on.
+        """
+        x = x.z if hasattr(x, "z") else x
+        x = x if hasattr(x, "shape") else np.asarray(x)
+        if len(x.shape) != 2 or x.shape[0] < 2 or x.shape[1] < 1:
+            raise BadInput("features", f"they have shape {tuple(x.shape)}, wanted (n, d) with n at least 2")
+        n, d = x.shape
+        psi, cuts = min(self.psi, n), d if self.extension == "full" else min(self.extension + 1, d)
+        rngs = [np.random.default_rng(seed) for seed in np.random.SeedSequence(self.seed).spawn(self.trees)]
+        rows = np.stack([np.sort(rng.choice(n, psi, replace=False)) for rng in rngs])
+        unique, place = np.unique(rows, return_inverse=True)
+        seen, place = _checked(x[unique], d), place.reshape(rows.shape)
+        depth, grown = math.ceil(math.log2(psi)), []
+        for at, rng in zip(place, rngs, strict=True):
+            keys, points = rng.random((2, psi - 1, d))
+            grown.append(_grow(seen[at], keys, points, rng.normal(size=(psi - 1, cuts)), depth))
+        self._join(grown)
+        self.n_features, self.seen = d, psi
+        return self
+
+    def _join(self, grown: list[tuple]) -> None:
+        """Number cuts and leaves of all trees through: cuts from 0 upwards, leaves from -1 downwards."""
+        roots, cuts, leaves = [], 0, 0
+        for *tree, ends in grown:
+            for links in tree[CUTS.index("below")], tree[CUTS.index("above")]:
+                links += np.where(links >= 0, cuts, -leaves).astype(np.int32)
+            roots.append(cuts if len(tree[0]) else -leaves - 1)
+            cuts, leaves = cuts + len(tree[0]), leaves + len(ends)
+        parts = [np.concatenate(part) for part in zip(*grown, strict=True)]
+        self._take(dict(zip(TENSORS, [*parts, np.array(roots, dtype=np.int32)], strict=True)))
+
+    def _take(self, tensors: dict[str, np.ndarray]) -> None:
+        vars(self).update(tensors)
+        sizes, depths = self.leaves.T
+        self._lengths = (depths + mean_path(sizes)).astype(np.float32)
+
+    # asking
+
+    def score(self, x) -> np.ndarray:
+        """Scores (n,), 0 to 1, of features (n, d) or latents; float32, NaN where a row is not finite."""
+        x = self._asked(x)
+        paths = np.empty(len(x))
+        self._spread(_walk, x, self._lengths, paths)
+        scores = np.exp2(-paths / (self.trees * mean_path(self.seen))).astype(np.float32)
+        scores[~np.isfinite(x).all(axis=1)] = np.nan
+        return scores
+
+    def attribution(self, x) -> np.ndarray:
+        """How many cuts each feature saves on the way of each row (n, d), in the mean of all trees.
+
+        A cut that leaves s' of s rows saves c(s) - 1 - c(s') of the way that was expected, so that a row's
+        sum is c(psi) - E[h], of which the score is 2^(sum / c(psi) - 1). Features of a hyperplane share what
+        it saves by |n (x - p)|, as far as each of them parts the row from its point p.
+        """
+        x = self._asked(x)
+        saved = np.zeros(x.shape)
+        means = mean_path(np.arange(self.seen + 1))
+        self._spread(_credit, x, self.points, self.sizes, self.leaves, means, saved)
+        saved[~np.isfinite(x).all(axis=1)] = np.nan
+        return (saved / self.trees).astype(np.float32)
+
+    def _asked(self, x) -> np.ndarray:
+        if not self.n_features:
+            raise BadInput("the forest", "it has no trees yet; grow them with fit(features)")
+        x = np.ascontiguousarray(x.z if hasattr(x, "z") else x, dtype=np.float32)
+        if x.ndim != 2 or x.shape[1] != self.n_features:
+            raise BadInput("features", f"they have shape {x.shape}, wanted (n, {self.n_features}), as in fit")
+        return x
+
+    def _spread(self, work, x: np.ndarray, *more: np.ndarray) -> None:
+        """Let threads do `work` on parts of the rows; the last array is what it writes."""
+        *tables, out = more
+        forest = self.features, self.normals, self.limits, self.below, self.above, self.roots
+        # Not numba's prange, which would change torch's number of threads, and with it the bits of training.
+        workers = min(cores(), -(-len(x) // LEAST)) if len(x) else 1
+        ends = np.linspace(0, len(x), workers + 1).astype(int)
+        with ThreadPoolExecutor(workers) as pool:
+            parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+            list(pool.map(lambda part: work(x[part], *forest, *tables, out[part]), parts))
+
+    # keeping
+
+    def save(self, path: str | Path) -> Path:
+        """Write the forest as one .safetensors file, atomically, with its digest."""
+        from safetensors.numpy import save_file
+
+        if not self.n_features:
+            raise BadInput("the forest", "it has no trees yet; grow them with fit(features)")
+        path, tensors = Path(path), self._tensors()
+        about = {**self.config, "n_features": self.n_features, "seen": self.seen}
+        described = {"forest": json.dumps(about, sort_keys=True)}
+        described["digest"] = _digest(described["forest"], tensors)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + ".tmp")
+        save_file(tensors, unfinished, metadata=described)
+        os.replace(unfinished, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> IsolationForest:
+        """A forest that `save` wrote. Raises BadWeights if the file is damaged, or none of a forest."""
+        from safetensors import safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                described = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except Exception as error:  # safetensors raises its own type, OSError or a Rust panic's
+            raise BadWeights(path, f"not readable as a forest ({error}); grow and save it again") from error
+        if described.get("digest") != _digest(described.get("forest", ""), tensors):
+            raise BadWeights(path, "damaged, or no forest of galnb; grow and save it again")
+        about = json.loads(described["forest"])
+        n_features, seen = about.pop("n_features"), about.pop("seen")
+        forest = cls(about.pop("trees"), about.pop("psi"), **about)
+        forest._take(tensors)
+        forest.n_features, forest.seen = n_features, seen
+        return forest
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in TENSORS}
+
+
+def mean_path(n) -> np.ndarray:
+    """Mean cuts c(n) that find one of n rows in a random search tree: 2 H(n - 1) - 2 (n - 1) / n.
+
+    >>> mean_path(np.array([0, 1, 2, 256])).round(2).tolist()
+    [0.0, 0.0, 1.0, 10.25]
+    """
+    n = np.asarray(n)
+    harmonic = np.concatenate([[0.0, 0.0], np.cumsum(1.0 / np.arange(1, max(int(n.max(initial=0)), 1)))])
+    return np.where(n > 1, 2 * harmonic[n] - 2 * (n - 1) / np.maximum(n, 1), 0.0)
+
+
+def _checked(x: np.ndarray, d: int) -> np.ndarray:
+    x = np.ascontiguousarray(x, dtype=np.float32).reshape(-1, d)
+    if not np.isfinite(x).all():
+        bad = int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])
+        todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
+        raise BadInput("features", f"NaN or infinity came ({x[bad].tolist()[:4]} …), wanted finite; {todo}")
+    return x
+
+
+def _digest(described: str, tensors: dict[str, np.ndarray]) -> str:
+    names = sorted(tensors)
+    return array_hash(np.array([described, *names]), *(tensors[name] for name in names))
+
+
+@jit
+def _grow(x, keys, places, normals, depth):
+    """One tree on rows (psi, d): arrays as named in CUTS, and (size, depth) of each leaf.
+
+    `keys` and `places` (psi - 1, d) are uniform random numbers and `normals` (psi - 1, cuts) normal ones.
+    """
+    psi, d = x.shape
+    most, width = normals.shape
+    features = np.zeros((most, width), dtype=np.int32)
+    weights = np.zeros((most, width), dtype=np.float32)
+    points = np.zeros((most, width), dtype=np.float32)
+    limits = np.zeros(most, dtype=np.float32)
+    links = np.zeros((2, most), dtype=np.int32)  # below and above: a cut k as k, a leaf as -1 - k
+    sizes = np.zeros(most, dtype=np.int32)
+    leaves = np.zeros((psi, 2), dtype=np.int32)
+    order, spare = np.arange(psi), np.empty(psi, dtype=np.int64)
+    waiting = np.zeros((psi + 1, 5), dtype=np.int64)  # start, stop, depth, and the link to set
+    waiting[0, 1], waiting[0, 3], top = psi, -1, 1
+    cuts = ends = 0
+    low, high = np.empty(d), np.empty(d)
+    while top:
+        top -= 1
+        start, stop, level, side, parent = waiting[top]
+        rows, varied = order[start:stop], 0
+        if level < depth and stop - start > 1:
+            for j in range(d):
+                low[j] = high[j] = x[rows[0], j]
+                for row in rows:
+                    low[j], high[j] = min(low[j], x[row, j]), max(high[j], x[row, j])
+                varied += low[j] < high[j]
+        if side >= 0:
+            links[side, parent] = cuts if varied else -1 - ends
+        if not varied:
+            leaves[ends] = stop - start, level
+            ends += 1
+            continue
+        chosen = np.argsort(np.where(low < high, keys[cuts], 2.0))[:width] if width < d else np.arange(d)
+        limit = 0.0
+        for k, j in enumerate(chosen):
+            n = 1.0 if width == 1 else normals[cuts, k] if low[j] < high[j] or width == d else 0.0
+            point = low[j] + places[cuts, j] * (high[j] - low[j])
+            features[cuts, k], weights[cuts, k], points[cuts, k] = j, n, point
+            limit += weights[cuts, k] * points[cuts, k]
+        limits[cuts], sizes[cuts] = limit, stop - start
+        first, last = start, stop
+        for row in rows:
+            side_of = 0.0
+            for k in range(width):
+                side_of += weights[cuts, k] * x[row, features[cuts, k]]
+            if side_of > limits[cuts]:
+                last -= 1
+                spare[last] = row
+            else:
+                spare[first] = row
+                first += 1
+        order[start:stop] = spare[start:stop]
+        waiting[top] = first, stop, level + 1, 1, cuts
+        waiting[top + 1] = start, first, level + 1, 0, cuts
+        top, cuts = top + 2, cuts + 1
+    kept = features[:cuts], weights[:cuts], points[:cuts], limits[:cuts]
+    return (*kept, links[0, :cuts].copy(), links[1, :cuts].copy(), sizes[:cuts], leaves[:ends])
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _side(row, features, normals):
+    """The product of a row and a cut's normal."""
+    width, total = len(normals), np.float32(0)
+    if width == len(row):
+        for k in range(width):
+            total += normals[k] * row[k]
+    else:
+        for k in range(width):
+            total += normals[k] * row[features[k]]
+    return total
+
+
+@jit
+def _walk(x, features, normals, limits, below, above, roots, lengths, paths):
+    """Lengths (n,) of the rows' ways down all trees, summed."""
+    single = features.shape[1] == 1
+    for start in range(0, len(x), BLOCK):
+        stop = min(start + BLOCK, len(x))
+        paths[start:stop] = 0
+        for root in roots:
+            for i in range(start, stop):
+                at = root
+                if single:
+                    while at >= 0:
+                        at = above[at] if x[i, features[at, 0]] > limits[at] else below[at]
+                else:
+                    while at >= 0:
+                        at = above[at] if _side(x[i], features[at], normals[at]) > limits[at] else below[at]
+                paths[i] += lengths[-1 - at]
+
+
+@jit
+def _credit(x, features, normals, limits, below, above, roots, points, sizes, leaves, means, saved):
+    """What each feature saves (n, d) on the rows' ways down all trees, summed."""
+    for i in range(len(x)):
+        for root in roots:
+            at = root
+            while at >= 0:
+                onward = above[at] if _side(x[i], features[at], normals[at]) > limits[at] else below[at]
+                left = sizes[onward] if onward >= 0 else leaves[-1 - onward, 0]
+                gain = means[sizes[at]] - 1 - means[left]
+                total = 0.0
+                for k, j in enumerate(features[at]):
+                    total += abs(normals[at, k] * (x[i, j] - points[at, k]))
+                for k, j in enumerate(features[at]):
+                    share = abs(normals[at, k] * (x[i, j] - points[at, k])) / total if total > 0 else 0.0
+                    saved[i, j] += gain * (share if total > 0 else 1.0 / features.shape[1])
+                at = onward
