@@ -95,7 +95,8 @@ def train(
     images : ndarray (n, band, y, x)
         Training images: float32 in 0 to 1, or uint8 that stands for 0 to 1 (a quarter of the memory).
     held_out : ndarray (m, band, y, x), optional
-        Images on which each epoch's averaged weights are judged; the best are kept.
+        Images on which each epoch's averaged weights are judged; the best are kept, the last where a
+        model is not `judged`.
     labels, held_out_labels : Table, optional
         Numbers of each image, NaN where unknown, handed to `loss` as y (n, column). A position_angle turns
         with its image.
@@ -251,7 +252,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             trainable or [torch.zeros(1)],
             lr=settings.learning_rate,
-            betas=(0.9, 0.99),
+            betas=model.betas,
             weight_decay=settings.weight_decay,
         )
 
@@ -323,7 +324,7 @@ class _Run:
                     ) / len(held_out)
         finally:
             self.model.load_state_dict(own)
-        if held_out is None or score < self.best:
+        if held_out is None or not self.model.judged or score < self.best:
             self.best, self.stale = score, 0
             self.kept = {k: v.clone() for k, v in self.averaged.items()}
         else:

@@ -16,6 +16,7 @@ MEMBERS = {
     "mvae": "galnb.models.mvae:MVAE",
     "vaegan": "galnb.models.vaegan:VAEGAN",
     "vqvae": "galnb.models.vqvae:VQVAE",
+    "wgan": "galnb.models.wgan:WGAN",
     "invariant": "galnb.models.invariant:Invariant",
 }
 

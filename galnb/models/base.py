@@ -38,6 +38,8 @@ class Model(nn.Module):
     (True, False, 8)
     """
 
+    betas = (0.9, 0.99)  # of Adam
+    judged = True  # whether its loss on held-out images says which epoch's weights to keep
     views = 4  # times that `finish` sees each galaxy, where training augments: each time another view
 
     def __new__(cls, *args, **options):

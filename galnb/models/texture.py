@@ -113,11 +113,13 @@ class Texture(nn.Module):
         return (((after - 1 + part) * 2 / (BINS - 1) - 1) * FAR).to(self.quantiles)
 
     @torch.no_grad()
-    def draw(self, mean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Noise for mean pictures, (n, band, size, size) both."""
+    def draw(
+        self, mean: Tensor, generator: torch.Generator | None = None, *, alike: bool = False
+    ) -> Tensor:
+        """Noise for mean pictures, (n, band, size, size) both; `alike` is from one white field for all."""
         place, n_bands = self._place(mean), mean.shape[1]
         shares = self._shares(place)
-        white = torch.randn(mean.shape, generator=generator).to(mean)
+        white = torch.randn(1 if alike else len(mean), *mean.shape[1:], generator=generator).to(mean)
         waves, field = torch.fft.rfft2(white, norm="ortho"), 0.0
         for share, root in zip(shares, self.root, strict=True):
             parts = root.permute(1, 2, 0).reshape(n_bands, *waves.shape[1:])
