@@ -21,7 +21,7 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 FLOORS = [
     {"errors"},
     {"provenance", "family", "disk", "hats", "arrow", "engines", "cells", "instruments"},
-    {"images", "builder", "stored", "spans", "lasso"},
+    {"images", "builder", "stored", "spans", "lasso", "steps"},
     {"tree"},
     {
         "stretch",
