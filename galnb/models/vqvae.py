@@ -72,7 +72,7 @@ class VQVAE(VAE):
     torch.Size([2, 1, 28, 28])
     """
 
-    views = 12  # of each galaxy for the transformer, which would learn fewer by heart
+    views = 24  # of each galaxy for the transformer, which would learn fewer by heart
 
     def __init__(
         self,
