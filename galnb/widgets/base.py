@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import math
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,10 +77,14 @@ def option(message: dict, name: str, options) -> str:
 
 
 class Worker:
-    """One thread for slow work; of each kind of work only the newest is done, and only its result is told."""
+    """One thread for slow work; of each kind of work only the newest is done, and only its result is told.
 
-    def __init__(self):
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="galnb")
+    A `patient` one leaves the processor to others, such as the browser, where these want it (on Linux).
+    """
+
+    def __init__(self, *, patient: bool = False):
+        begin = _step_back if patient and sys.platform == "linux" else None
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="galnb", initializer=begin)
         self._newest: dict[object, int] = {}
 
     def submit(self, kind: object, work: Callable, done: Callable) -> Future:
@@ -95,6 +102,10 @@ class Worker:
     def wait(self) -> None:
         """Return when all that was submitted is done."""
         self._pool.submit(int).result()
+
+
+def _step_back() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)  # of this thread, and those that it begins
 
 
 def as_session(latents, plane, seed: int = 0) -> Session:

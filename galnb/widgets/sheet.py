@@ -37,7 +37,7 @@ class Sheet(Part):
     def __init__(self, latents, images=None, model=None, *, n=16, seed=0, noise=True, worker=None):
         super().__init__(latents, seed=seed, worker=worker)
         self.stamps, self._asked = as_stamps(images, self.session), False
-        self.slow, self.slowest = Worker(), Worker()
+        self.slow, self.slowest = Worker(patient=True), Worker(patient=True)
         torch.get_num_threads()  # settles that of this thread before others choose theirs
         for thread in (self.worker, self.slow, self.slowest):  # two wait for each other where cores are busy
             thread.submit("threads", lambda: torch.set_num_threads(1), lambda _: None)
