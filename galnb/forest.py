@@ -9,15 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
+from .cuts import credit, grow, step, walk
 from .engines import cores
 from .errors import BadInput, BadWeights
 from .provenance import array_hash
 
-BLOCK = 64  # rows that go down a tree one after another, while both are in the processor's cache
+LANES = 16  # numbers that a processor multiplies at once; rows of hyperplanes are filled up to it
 LEAST = 4096  # rows that are worth a thread
-jit = njit(cache=True, nogil=True)
 CUTS = ("features", "normals", "points", "limits", "below", "above", "sizes")  # one row for each cut
 TENSORS = (*CUTS, "leaves", "roots")
 
@@ -97,7 +96,7 @@ class IsolationForest:
         depth, grown = math.ceil(math.log2(psi)), []
         for at, rng in zip(place, rngs, strict=True):
             keys, points = rng.random((2, psi - 1, d))
-            grown.append(_grow(seen[at], keys, points, rng.normal(size=(psi - 1, cuts)), depth))
+            grown.append(grow(seen[at], keys, points, rng.normal(size=(psi - 1, cuts)), depth))
         self._join(grown)
         self.n_features, self.seen = d, psi
         return self
@@ -117,6 +116,33 @@ class IsolationForest:
         vars(self).update(tensors)
         sizes, depths = self.leaves.T
         self._lengths = (depths + mean_path(sizes)).astype(np.float32)
+        self._nodes = self._numbered() if self.features.shape[1] == 1 else None
+        self._filled = _fill(self.normals) if self._nodes is None else None
+
+    def _numbered(self) -> tuple[np.ndarray, ...]:
+        """Cuts and leaves as one list of nodes, in which the two below a cut are neighbors.
+
+        A leaf is a cut that nothing passes and that leads to itself: all rows go the same number of steps,
+        and no step hangs on a guess of the processor.
+        """
+        cuts, trees = len(self.limits), len(self.roots)
+        grown = self.roots >= 0
+        sizes = np.diff(np.append(self.roots[grown], cuts))
+        tree = np.repeat(np.flatnonzero(grown), sizes)
+        slots = 2 * np.arange(cuts) + tree + 1  # of the node below; that above is the next one
+        start = np.zeros(trees, dtype=np.int64)
+        start[1:] = np.cumsum(2 * np.bincount(tree, minlength=trees) + 1)[:-1]
+        child = np.arange(2 * cuts + trees, dtype=np.int32)
+        feature, lengths = np.zeros_like(child), np.zeros(len(child), dtype=np.float32)
+        limit, node = np.full(len(child), np.inf, dtype=np.float32), np.empty(cuts, dtype=np.int64)
+        places, links = (
+            np.concatenate([slots, slots + 1, start]),
+            np.concatenate([self.below, self.above, self.roots]),
+        )
+        cut = links >= 0
+        node[links[cut]], lengths[places[~cut]] = places[cut], self._lengths[-1 - links[~cut]]
+        child[node], limit[node], feature[node] = slots, self.limits, self.features[:, 0]
+        return feature, limit, child, lengths, start.astype(np.int32)
 
     # asking
 
@@ -124,7 +150,12 @@ class IsolationForest:
         """Scores (n,), 0 to 1, of features (n, d) or latents; float32, NaN where a row is not finite."""
         x = self._asked(x)
         paths = np.empty(len(x))
-        self._spread(_walk, x, self._lengths, paths)
+        if self._nodes is not None:
+            depth = int(self.leaves[:, 1].max())
+            self._spread(lambda rows, out: step(rows, *self._nodes, depth, out), x, paths)
+        else:
+            cuts = self.features, self._filled, self.limits, self.below, self.above, self.roots
+            self._spread(lambda rows, out: walk(rows, *cuts, self._lengths, out), x, paths)
         scores = np.exp2(-paths / (self.trees * mean_path(self.seen))).astype(np.float32)
         scores[~np.isfinite(x).all(axis=1)] = np.nan
         return scores
@@ -139,7 +170,9 @@ class IsolationForest:
         x = self._asked(x)
         saved = np.zeros(x.shape)
         means = mean_path(np.arange(self.seen + 1))
-        self._spread(_credit, x, self.points, self.sizes, self.leaves, means, saved)
+        cuts = self.features, self.normals, self.limits, self.below, self.above, self.roots
+        more = self.points, self.sizes, self.leaves, means
+        self._spread(lambda rows, out: credit(rows, *cuts, *more, out), x, saved)
         saved[~np.isfinite(x).all(axis=1)] = np.nan
         return (saved / self.trees).astype(np.float32)
 
@@ -151,16 +184,15 @@ class IsolationForest:
             raise BadInput("features", f"they have shape {x.shape}, wanted (n, {self.n_features}), as in fit")
         return x
 
-    def _spread(self, work, x: np.ndarray, *more: np.ndarray) -> None:
-        """Let threads do `work` on parts of the rows; the last array is what it writes."""
-        *tables, out = more
-        forest = self.features, self.normals, self.limits, self.below, self.above, self.roots
+    @staticmethod
+    def _spread(work, x: np.ndarray, out: np.ndarray) -> None:
+        """Let threads do `work(rows, out)` on parts of the rows."""
         # Not numba's prange, which would change torch's number of threads, and with it the bits of training.
-        workers = min(cores(), -(-len(x) // LEAST)) if len(x) else 1
+        workers = max(min(cores(), -(-len(x) // LEAST)), 1)
         ends = np.linspace(0, len(x), workers + 1).astype(int)
+        parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
         with ThreadPoolExecutor(workers) as pool:
-            parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
-            list(pool.map(lambda part: work(x[part], *forest, *tables, out[part]), parts))
+            list(pool.map(lambda part: work(x[part], out[part]), parts))
 
     # keeping
 
@@ -229,115 +261,5 @@ def _digest(described: str, tensors: dict[str, np.ndarray]) -> str:
     return array_hash(np.array([described, *names]), *(tensors[name] for name in names))
 
 
-@jit
-def _grow(x, keys, places, normals, depth):
-    """One tree on rows (psi, d): arrays as named in CUTS, and (size, depth) of each leaf.
-
-    `keys` and `places` (psi - 1, d) are uniform random numbers and `normals` (psi - 1, cuts) normal ones.
-    """
-    psi, d = x.shape
-    most, width = normals.shape
-    features = np.zeros((most, width), dtype=np.int32)
-    weights = np.zeros((most, width), dtype=np.float32)
-    points = np.zeros((most, width), dtype=np.float32)
-    limits = np.zeros(most, dtype=np.float32)
-    links = np.zeros((2, most), dtype=np.int32)  # below and above: a cut k as k, a leaf as -1 - k
-    sizes = np.zeros(most, dtype=np.int32)
-    leaves = np.zeros((psi, 2), dtype=np.int32)
-    order, spare = np.arange(psi), np.empty(psi, dtype=np.int64)
-    waiting = np.zeros((psi + 1, 5), dtype=np.int64)  # start, stop, depth, and the link to set
-    waiting[0, 1], waiting[0, 3], top = psi, -1, 1
-    cuts = ends = 0
-    low, high = np.empty(d), np.empty(d)
-    while top:
-        top -= 1
-        start, stop, level, side, parent = waiting[top]
-        rows, varied = order[start:stop], 0
-        if level < depth and stop - start > 1:
-            for j in range(d):
-                low[j] = high[j] = x[rows[0], j]
-                for row in rows:
-                    low[j], high[j] = min(low[j], x[row, j]), max(high[j], x[row, j])
-                varied += low[j] < high[j]
-        if side >= 0:
-            links[side, parent] = cuts if varied else -1 - ends
-        if not varied:
-            leaves[ends] = stop - start, level
-            ends += 1
-            continue
-        chosen = np.argsort(np.where(low < high, keys[cuts], 2.0))[:width] if width < d else np.arange(d)
-        limit = 0.0
-        for k, j in enumerate(chosen):
-            n = 1.0 if width == 1 else normals[cuts, k] if low[j] < high[j] or width == d else 0.0
-            point = low[j] + places[cuts, j] * (high[j] - low[j])
-            features[cuts, k], weights[cuts, k], points[cuts, k] = j, n, point
-            limit += weights[cuts, k] * points[cuts, k]
-        limits[cuts], sizes[cuts] = limit, stop - start
-        first, last = start, stop
-        for row in rows:
-            side_of = 0.0
-            for k in range(width):
-                side_of += weights[cuts, k] * x[row, features[cuts, k]]
-            if side_of > limits[cuts]:
-                last -= 1
-                spare[last] = row
-            else:
-                spare[first] = row
-                first += 1
-        order[start:stop] = spare[start:stop]
-        waiting[top] = first, stop, level + 1, 1, cuts
-        waiting[top + 1] = start, first, level + 1, 0, cuts
-        top, cuts = top + 2, cuts + 1
-    kept = features[:cuts], weights[:cuts], points[:cuts], limits[:cuts]
-    return (*kept, links[0, :cuts].copy(), links[1, :cuts].copy(), sizes[:cuts], leaves[:ends])
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _side(row, features, normals):
-    """The product of a row and a cut's normal."""
-    width, total = len(normals), np.float32(0)
-    if width == len(row):
-        for k in range(width):
-            total += normals[k] * row[k]
-    else:
-        for k in range(width):
-            total += normals[k] * row[features[k]]
-    return total
-
-
-@jit
-def _walk(x, features, normals, limits, below, above, roots, lengths, paths):
-    """Lengths (n,) of the rows' ways down all trees, summed."""
-    single = features.shape[1] == 1
-    for start in range(0, len(x), BLOCK):
-        stop = min(start + BLOCK, len(x))
-        paths[start:stop] = 0
-        for root in roots:
-            for i in range(start, stop):
-                at = root
-                if single:
-                    while at >= 0:
-                        at = above[at] if x[i, features[at, 0]] > limits[at] else below[at]
-                else:
-                    while at >= 0:
-                        at = above[at] if _side(x[i], features[at], normals[at]) > limits[at] else below[at]
-                paths[i] += lengths[-1 - at]
-
-
-@jit
-def _credit(x, features, normals, limits, below, above, roots, points, sizes, leaves, means, saved):
-    """What each feature saves (n, d) on the rows' ways down all trees, summed."""
-    for i in range(len(x)):
-        for root in roots:
-            at = root
-            while at >= 0:
-                onward = above[at] if _side(x[i], features[at], normals[at]) > limits[at] else below[at]
-                left = sizes[onward] if onward >= 0 else leaves[-1 - onward, 0]
-                gain = means[sizes[at]] - 1 - means[left]
-                total = 0.0
-                for k, j in enumerate(features[at]):
-                    total += abs(normals[at, k] * (x[i, j] - points[at, k]))
-                for k, j in enumerate(features[at]):
-                    share = abs(normals[at, k] * (x[i, j] - points[at, k])) / total if total > 0 else 0.0
-                    saved[i, j] += gain * (share if total > 0 else 1.0 / features.shape[1])
-                at = onward
+def _fill(normals: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.pad(normals, ((0, 0), (0, -normals.shape[1] % LANES))))

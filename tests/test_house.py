@@ -20,7 +20,7 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family", "disk", "hats", "arrow", "engines", "cells", "instruments"},
+    {"provenance", "family", "disk", "hats", "arrow", "engines", "cells", "cuts", "instruments"},
     {"images", "builder", "stored", "spans", "lasso", "steps"},
     {"tree"},
     {
