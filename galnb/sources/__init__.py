@@ -10,6 +10,7 @@ from ..family import Family
 MEMBERS = {
     "hubble": "galnb.sources.hubble:Hubble",
     "folder": "galnb.sources.folder:Folder",
+    "mergers": "galnb.sources.mergers:Mergers",
     "simulator": "galnb.sources.simulator:Simulator",
 }
 

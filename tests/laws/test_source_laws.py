@@ -12,7 +12,7 @@ OPTIONS = {"simulator": {"n": 6, "size": 32, "noise": 1.0}}
 
 @pytest.fixture(params=sorted(sources.MEMBERS))
 def source(request, tmp_path):
-    if request.param == "simulator":
+    if request.param in ("simulator", "mergers"):
         pytest.importorskip("galsim")
     options = OPTIONS.get(request.param, {})
     if request.param == "folder":
