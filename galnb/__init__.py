@@ -23,6 +23,7 @@ NAMES = {
     "default_survey": "demo",
     "encode": "encoding",
     "explore": "widgets.explorer",
+    "hunt": "widgets.anomalies",
     "imagine": "widgets.sampler",
     "measure": "morphology",
     "observe": "observing",
@@ -31,9 +32,10 @@ NAMES = {
     "similar": "neighbors",
 }
 MODULES = (
-    "augment catalogue conditions demo doctor encoding errors export figures film images imagined "
-    "instruments known latents metrics mock models morphology neighbors observing provenance realism "
-    "recipe reduce render restoration session sources stamps store stretch train weights widgets"
+    "annotate anomaly artefacts augment catalogue conditions demo doctor encoding errors export figures "
+    "film forest images imagined instruments known latents metrics mock models morphology neighbors "
+    "observing provenance ranking realism recipe reduce render restoration session sources stamps store "
+    "stretch train votes weights widgets"
 ).split()
 
 

@@ -33,7 +33,8 @@ class Scorer:
         "neighbors"
             Mean distance of the 10 nearest galaxies; a galaxy is not its own neighbor.
         "gmm", "flow"
-            -log p(z), in nats, of a mixture of 20 Gaussians or of a neural spline flow (Durkan+2019).
+            -log p(z), in nats, of a mixture of 20 Gaussians (fewer where galaxies are few) or of a neural
+            spline flow (Durkan+2019).
         "forest", "extended"
             Score of an isolation forest, standard or extended; see `forest.IsolationForest`.
     seed : int
@@ -116,7 +117,14 @@ def _neighbors(z: np.ndarray, seed: int, *, k: int = 10) -> Callable:
 def _gmm(z: np.ndarray, seed: int, *, components: int = 20) -> Callable:
     from .models.mixture import Mixture
 
-    return _density(Mixture(z.shape[1], components), z, seed)
+    n, d = z.shape
+    mixture = Mixture(d, max(min(components, n // (10 * d)), 1))
+    score = _density(mixture, z, seed)
+    few = mixture.weights * n < 2 * d  # a component of its own would make an anomaly the most usual of all
+    if not few.all():
+        mixture.weights[few] = 0
+        mixture.weights /= mixture.weights.sum()
+    return score
 
 
 def _flow(z: np.ndarray, seed: int, **options) -> Callable:

@@ -14,6 +14,7 @@ MEMBERS = {
     "gallery": "galnb.widgets.gallery:Gallery",
     "similarity": "galnb.widgets.similarity:Similarity",
     "sampler": "galnb.widgets.sampler:Sampler",
+    "anomalies": "galnb.widgets.anomalies:Anomalies",
 }
 
 _family = Family("panel", MEMBERS)

@@ -1,0 +1,160 @@
+"""`Evidence`: pictures of one galaxy that say why it scores as it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .. import anomaly
+from ..encoding import decode, reconstruct
+from ..errors import CannotDo
+from ..forest import IsolationForest
+from ..images import Images
+from ..stamps import Stamps, residual, to_rgb
+from .board import BLEND, Board
+from .decoder import matched
+
+FORESTS = {"forest": 0, "extended": "full"}
+MAPPED = ("reconstruction", "G", "C", BLEND, *FORESTS)
+STEPS = 16  # from what a generator draws to the galaxy, of the critic's slope
+
+
+class Evidence:
+    """Pictures of one galaxy that say why it scores as it does.
+
+    Parameters
+    ----------
+    board : Board
+    stamps : Stamps, optional
+    model : Model, optional
+        One that encodes and decodes: of "reconstruction", and of forests where it made the latents.
+    gan : WGAN, optional
+        Of "G", "C" and their blend.
+
+    Raises
+    ------
+    CannotDo
+        If the model lacks one of both, or the gan has no misfit.
+    """
+
+    def __init__(self, board: Board, stamps: Stamps | None, model=None, gan=None):
+        for lacking in () if model is None else ("encode", "decode"):
+            model.demand(lacking)
+        if gan is not None and not callable(getattr(gan, "misfit", None)):
+            raise CannotDo(f"gan is a {type(gan).__name__}, wanted a galnb.models.WGAN, which has a misfit")
+        self.board, self.stamps = board, stamps
+        self.model, self.gan = (None if one is None else one.eval() for one in (model, gan))
+        self._forests: dict[str, IsolationForest] = {}
+        self._usual = None
+
+    def read(self, row: int) -> Images | None:
+        """The galaxy's image, None where there is none."""
+        return self.stamps.read([row]) if self.stamps is not None and self.stamps.has([row])[0] else None
+
+    def pictures(self, row: int, name: str) -> tuple[list[tuple[str, np.ndarray]], list[str], float | None]:
+        """Galaxy, reconstruction, residual, and where score `name` comes from, with labels; and words.
+
+        The last is the share of the score of a pixel that is white in the map, None where there is no map.
+        """
+        image, found, words, top = self.read(row), [], [], None
+        again = self.model or self.gan
+        if image is not None:
+            found.append(("Galaxy", to_rgb(image)[0]))
+            if again is not None:
+                seen = matched(image, again)
+                drawn = reconstruct(seen, again)
+                missed, scale = residual(seen[list(again.bands)].pixels[0], drawn.pixels[0])
+                found += [("Reconstruction", to_rgb(drawn)[0]), ("Residual", missed)]
+                words.append(f"Residual: orange is missed light, blue is added, to ±{scale:.2g}.")
+        elif again is not None and again.config["latent_dim"] == self.board.latents.latent_dim:
+            found.append(("Decoded", to_rgb(self._drawn(row, again))[0]))
+        reason = self.lacks(name) or ("" if image is not None else "This galaxy has no image.")
+        if name in MAPPED and not reason:
+            shares = self.map(row, name, image)
+            top = float(np.percentile(shares, 99.5)) or 1.0
+            found.append((f"Where {name} comes from", heat(shares / top)))
+        elif reason:
+            words.append(reason)
+        return found, words, top
+
+    def lacks(self, name: str) -> str:
+        """Why there is no map of a score, in words; empty where there is one."""
+        if name not in MAPPED:
+            return f"No map for this score: {name} has no parts in pixels."
+        if self.stamps is None:
+            return "Give images=… to see the galaxies, and where a score comes from."
+        if name in FORESTS:
+            model = self._decoder()
+            return (
+                ""
+                if model is not None
+                else f"No map for this score: {name} needs the model that made the latents."
+            )
+        wanted = self.model if name == "reconstruction" else self.gan
+        word = "model" if name == "reconstruction" else "gan"
+        return "" if wanted is not None else f"No map for this score: {name} needs {word}=…"
+
+    def _decoder(self):
+        """The model that decodes these latents, by its length of them."""
+        length = self.board.latents.latent_dim
+        return next((m for m in (self.model, self.gan) if m and m.config["latent_dim"] == length), None)
+
+    def _drawn(self, row: int, model) -> Images:
+        return Images(decode(self.board.latents.z[[row]], model), bands=model.bands)
+
+    def map(self, row: int, name: str, image: Images) -> np.ndarray:
+        """The share (y, x) of a galaxy's score that each pixel has, 1 in sum."""
+        if name in FORESTS:
+            return shares(self._forest_map(row, name))
+        if name == "reconstruction":
+            return shares(anomaly.residual_maps(matched(image, self.model), self.model)[0].mean(axis=0))
+        seen = matched(image, self.gan)
+        g = shares(anomaly.residual_maps(seen, self.gan)[0].mean(axis=0)) if name != "C" else 0
+        c = shares(critic_map(seen, self.gan)) if name != "G" else 0
+        if name != BLEND:
+            return g if name == "G" else c
+        share, (of_g, of_c) = self.board.share, (max(float(self.board.by(n).sigma[row]), 0) for n in "GC")
+        return shares(share * of_g * g + (1 - share) * of_c * c)
+
+    def _forest_map(self, row: int, name: str) -> np.ndarray:
+        z = self.board.latents.z[:]
+        if self._usual is None:
+            good = z[np.isfinite(z).all(axis=1)]
+            self._usual = good.mean(0), np.maximum(good.std(0), 1e-6 * good.std(0).max())
+        mean, scale = self._usual
+        if name not in self._forests:
+            grown = IsolationForest(extension=FORESTS[name], seed=self.board.seed)
+            good = z[np.isfinite(z).all(axis=1)]
+            self._forests[name] = grown.fit((good - mean) / scale)
+        parts = self._forests[name].attribution((z[[row]] - mean) / scale)[0]
+        return anomaly.pixel_map(self._decoder(), z[row], parts, mean)
+
+
+def critic_map(image: Images, gan) -> np.ndarray:
+    """How much of C each pixel (y, x) makes, on the straight way from what the generator draws to the galaxy.
+
+    Integrated gradients (Sundararajan+2017) of C, whose sum is what C grows by on that way; parts that make
+    C smaller are left out.
+    """
+    x = gan.tensor(image)[:1]
+    with torch.no_grad():
+        z = gan.encode(x)
+        drawn = gan.decode(z)
+    steps = (torch.arange(STEPS, device=x.device) + 0.5).view(-1, 1, 1, 1) / STEPS
+    between = (drawn + steps * (x - drawn)).requires_grad_()
+    _, features = gan.misfit(between, z.expand(STEPS, -1))
+    (slope,) = torch.autograd.grad(features.mean(), between)
+    return ((x - drawn)[0] * slope.sum(0)).sum(0).clamp_min(0).cpu().numpy()
+
+
+def shares(found: np.ndarray) -> np.ndarray:
+    """A map that is 1 in sum; where there is nothing, 0."""
+    found = np.nan_to_num(np.asarray(found, dtype=np.float64))
+    return found / (found.sum() or 1.0)
+
+
+def heat(values: np.ndarray) -> np.ndarray:
+    """Values (y, x) from 0 to 1 as a picture (y, x, 3) uint8 from black through red to white."""
+    from matplotlib import colormaps
+
+    return np.rint(255 * colormaps["afmhot"](np.clip(values, 0, 1))[..., :3]).astype(np.uint8)
