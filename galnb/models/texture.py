@@ -113,9 +113,7 @@ class Texture(nn.Module):
         return (((after - 1 + part) * 2 / (BINS - 1) - 1) * FAR).to(self.quantiles)
 
     @torch.no_grad()
-    def draw(
-        self, mean: Tensor, generator: torch.Generator | None = None, *, alike: bool = False
-    ) -> Tensor:
+    def draw(self, mean: Tensor, generator: torch.Generator | None = None, *, alike: bool = False) -> Tensor:
         """Noise for mean pictures, (n, band, size, size) both; `alike` is from one white field for all."""
         place, n_bands = self._place(mean), mean.shape[1]
         shares = self._shares(place)
