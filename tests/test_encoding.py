@@ -32,8 +32,10 @@ def model(request, images):
 @pytest.mark.parametrize("batch", [1, 5, 23])
 def test_the_batch_size_changes_nothing(model, images, batch):
     whole, parts = encode(images, model, batch=256), encode(images, model, batch=batch)
-    np.testing.assert_allclose(parts.z, whole.z, atol=1e-6)
-    np.testing.assert_allclose(decode(whole.z, model, batch=batch), decode(whole.z, model), atol=1e-6)
+    np.testing.assert_allclose(parts.z, whole.z, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        decode(whole.z, model, batch=batch), decode(whole.z, model), rtol=1e-6, atol=1e-6
+    )
     assert list(parts.id) == list(whole.id) == list(images.id)
 
 
@@ -51,7 +53,7 @@ def test_latents_are_the_models_own_whatever_its_mode(model, images):
     with torch.no_grad():
         wanted = model.eval().encode(torch.from_numpy(images.pixels)).numpy()
     model.train()
-    np.testing.assert_allclose(encode(images, model).z, wanted, atol=1e-6)
+    np.testing.assert_allclose(encode(images, model).z, wanted, rtol=1e-6, atol=1e-6)
     assert not torch.is_inference_mode_enabled()
 
 
@@ -72,7 +74,7 @@ def test_bands_are_taken_by_name_and_the_superfluous_left_out(model, images):
     order = Images(
         np.concatenate([images.pixels[:, ::-1], images.pixels[:, :1]], 1), images.id, ("r", "g", "z")
     )
-    np.testing.assert_allclose(encode(order, model).z, encode(images, model).z, atol=1e-6)
+    np.testing.assert_allclose(encode(order, model).z, encode(images, model).z, rtol=1e-6, atol=1e-6)
     assert reconstruct(order, model).bands == BANDS
 
 
@@ -107,7 +109,7 @@ def folder(tmp_path, images):
 
 def test_a_source_encodes_as_its_images_do(model, folder):
     one, other = encode(folder, model, batch=7), encode(folder.read(), model)
-    np.testing.assert_allclose(one.z, other.z, atol=1e-6)
+    np.testing.assert_allclose(one.z, other.z, rtol=1e-6, atol=1e-6)
     assert np.array_equal(one.id, other.id) and one.columns == other.columns
 
 

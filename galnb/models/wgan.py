@@ -50,6 +50,11 @@ class WGAN(Model):
     kappa : float
         Weight of features beside pixels in the encoder's loss.
 
+    Attributes
+    ----------
+    usual : Tensor (2, 2)
+        Mean and standard deviation of G and of C, as `misfit` gives them, among the training galaxies.
+
     Notes
     -----
     `loss` is the critic's; generator and encoder take a step of their own after some of the critic's. No such
