@@ -8,25 +8,12 @@ import numpy as np
 
 from ..errors import one_of
 from ..images import Images
-from .simulator import Simulator
+from .simulator import Galaxy, Simulator
 
 STAGES = ("isolated", "pre", "merger", "post")
 SHARES = {"isolated": 0.7, "pre": 0.1, "merger": 0.1, "post": 0.1}
 CLUMPS = 60  # of a tail or a shell: closer than they are wide
 NOTHING = np.zeros((0, 4))
-
-
-@dataclass(frozen=True)
-class Galaxy:
-    """A bulge and a disc: radius and place in arcsec from the image's middle, angle in degrees."""
-
-    radius: float
-    bulge: float
-    q: float
-    angle: float
-    flux: float
-    x: float = 0.0
-    y: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -121,36 +108,16 @@ class Mergers(Simulator):
         scene = {"pre": _pair, "merger": _merger, "post": _remnant}[stage](first, companion, field, rng)
         planes = [self._plane(scene, first.flux, i) for i in range(len(self.bands))]
         planes = [plane + self.noise * rng.normal(size=plane.shape) for plane in planes]
-        larger, truth = scene.galaxies[0], {f"flux_{band}": first.flux for band in self.bands}
-        truth |= {"half_light_radius_arcsec": larger.radius, "ellipticity": 1 - larger.q}
-        truth |= {"position_angle": larger.angle, "bulge_fraction": larger.bulge}
+        truth = self._truth(replace(scene.galaxies[0], flux=first.flux))
         return np.array(planes), truth | {"stage": stage} | _columns(scene)
-
-    def _galaxy(self, rng: np.random.Generator) -> Galaxy:
-        """A galaxy of `Simulator`, which draws in this order."""
-        radius = self.size * self.pixel_scale * np.exp(rng.uniform(np.log(0.05), np.log(0.12)))
-        bulge = rng.uniform() if self.bulge_fraction is None else self.bulge_fraction
-        return Galaxy(radius, bulge, rng.uniform(0.3, 1.0), rng.uniform(0, 180), 10 ** rng.uniform(1, 3))
 
     def _plane(self, scene: Scene, flux: float, band: int) -> np.ndarray:
         """One band (y, x) without noise."""
-        import galsim
-
         bluer = len(self.bands) // 2 - band
         tails = scene.tail_share ** np.exp(-0.1 * bluer) if scene.tail_share else 0.0
-        stars = 1 - tails - scene.shell_share
-        coarse = galsim.GSParams(maxk_threshold=5e-3)  # as of `Simulator`
-        parts = []
-        for one in scene.galaxies:
-            share = one.bulge ** np.exp(0.5 * bluer)
-            light = stars * flux * one.flux / sum(each.flux for each in scene.galaxies)
-            for profile, part in ((galsim.DeVaucouleurs, share), (galsim.Exponential, 1 - share)):
-                round_one = profile(half_light_radius=one.radius, flux=light * part, gsparams=coarse)
-                parts.append(round_one.shear(q=one.q, beta=one.angle * galsim.degrees).shift(one.x, one.y))
-        whole = galsim.Sum(parts)
-        if self.psf_fwhm_arcsec:
-            whole = galsim.Convolve(whole, galsim.Moffat(3.5, fwhm=self.psf_fwhm_arcsec))
-        plane = whole.drawImage(nx=self.size, ny=self.size, scale=self.pixel_scale).array.astype(float)
+        stars = (1 - tails - scene.shell_share) * flux / sum(one.flux for one in scene.galaxies)
+        lights = [stars * one.flux * self._light(one, band).shift(one.x, one.y) for one in scene.galaxies]
+        plane = self._seen(sum(lights[1:], lights[0])).astype(float)
         plane += self._clumps(scene.tails, flux * tails)
         return plane + self._clumps(scene.shells, flux * scene.shell_share)
 

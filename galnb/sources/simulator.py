@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from astropy.table import Table
 
 from ..errors import need
 from ..images import Images
 from .base import Source
+
+
+@dataclass(frozen=True)
+class Galaxy:
+    """A bulge and a disc: radius and place in arcsec from the image's middle, angle in degrees."""
+
+    radius: float
+    bulge: float
+    q: float
+    angle: float
+    flux: float
+    x: float = 0.0
+    y: float = 0.0
 
 
 class Simulator(Source):
@@ -75,27 +90,39 @@ class Simulator(Source):
         return Images(pixels, self.id[rows], self.bands, pixel_scale=self.pixel_scale, table=table)
 
     def _draw(self, row: int) -> tuple[np.ndarray, dict]:
+        rng = np.random.default_rng([self.seed, row])
+        galaxy, planes = self._galaxy(rng), []
+        for i in range(len(self.bands)):
+            image = self._seen(galaxy.flux * self._light(galaxy, i))
+            planes.append(image + self.noise * rng.normal(size=image.shape))
+        return np.array(planes), self._truth(galaxy)
+
+    def _galaxy(self, rng: np.random.Generator) -> Galaxy:
+        radius = self.size * self.pixel_scale * np.exp(rng.uniform(np.log(0.05), np.log(0.12)))
+        bulge = rng.uniform() if self.bulge_fraction is None else self.bulge_fraction
+        return Galaxy(radius, bulge, rng.uniform(0.3, 1.0), rng.uniform(0, 180), 10 ** rng.uniform(1, 3))
+
+    def _light(self, galaxy: Galaxy, band: int):
+        """A galaxy's profile in a band, of unit flux, in the image's middle."""
         import galsim
 
-        rng = np.random.default_rng([self.seed, row])
-        field = self.size * self.pixel_scale
-        radius = field * np.exp(rng.uniform(np.log(0.05), np.log(0.12)))
-        fraction = rng.uniform() if self.bulge_fraction is None else self.bulge_fraction
-        q, angle = rng.uniform(0.3, 1.0), rng.uniform(0, 180)
-        flux = 10 ** rng.uniform(1, 3)
-        shear = {"q": q, "beta": angle * galsim.degrees}
         # Without a PSF, GalSim's own threshold takes 2 GB for a bulge's cusp; this moves its peak by 1 %.
         coarse = galsim.GSParams(maxk_threshold=5e-3)
-        bulge = galsim.DeVaucouleurs(half_light_radius=radius, gsparams=coarse).shear(**shear)
-        disc = galsim.Exponential(half_light_radius=radius, gsparams=coarse).shear(**shear)
-        truth, planes = {}, []
-        for i, band in enumerate(self.bands):
-            share = fraction ** np.exp(0.5 * (len(self.bands) // 2 - i))
-            galaxy = flux * (share * bulge + (1 - share) * disc)
-            if self.psf_fwhm_arcsec:
-                galaxy = galsim.Convolve(galaxy, galsim.Moffat(3.5, fwhm=self.psf_fwhm_arcsec))
-            image = galaxy.drawImage(nx=self.size, ny=self.size, scale=self.pixel_scale).array
-            planes.append(image + self.noise * rng.normal(size=image.shape))
-            truth[f"flux_{band}"] = flux
-        truth |= {"half_light_radius_arcsec": radius, "ellipticity": 1 - q, "position_angle": angle}
-        return np.array(planes), truth | {"bulge_fraction": fraction}
+        shear = {"q": galaxy.q, "beta": galaxy.angle * galsim.degrees}
+        bulge = galsim.DeVaucouleurs(half_light_radius=galaxy.radius, gsparams=coarse).shear(**shear)
+        disc = galsim.Exponential(half_light_radius=galaxy.radius, gsparams=coarse).shear(**shear)
+        share = galaxy.bulge ** np.exp(0.5 * (len(self.bands) // 2 - band))
+        return share * bulge + (1 - share) * disc
+
+    def _seen(self, light) -> np.ndarray:
+        """A profile through the PSF, in pixels (y, x)."""
+        import galsim
+
+        if self.psf_fwhm_arcsec:
+            light = galsim.Convolve(light, galsim.Moffat(3.5, fwhm=self.psf_fwhm_arcsec))
+        return light.drawImage(nx=self.size, ny=self.size, scale=self.pixel_scale).array
+
+    def _truth(self, galaxy: Galaxy) -> dict:
+        truth = {f"flux_{band}": galaxy.flux for band in self.bands}
+        truth |= {"half_light_radius_arcsec": galaxy.radius, "ellipticity": 1 - galaxy.q}
+        return truth | {"position_angle": galaxy.angle, "bulge_fraction": galaxy.bulge}
