@@ -13,11 +13,11 @@ from .arrow import to_arrow
 from .builder import build, commit
 from .catalogue import Catalogue
 from .errors import BadInput
-from .hats import Pixel
+from .hats import INDEX, Pixel
 from .provenance import array_hash
 
 PROBE = 64  # random latents, whose values tell one function from another
-RESERVED = ("id", "z", "z_scale", "ra", "dec", "_healpix_29")
+RESERVED = ("id", "z", "z_scale", "ra", "dec", INDEX)
 
 
 @dataclass(frozen=True)

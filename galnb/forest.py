@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from . import disk
 from .cuts import credit, grow, step, walk
 from .engines import cores
 from .errors import BadInput, BadWeights
@@ -198,7 +198,7 @@ class IsolationForest:
 
     def save(self, path: str | Path) -> Path:
         """Write the forest as one .safetensors file, atomically, with its digest."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save as serialize
 
         if not self.n_features:
             raise BadInput("the forest", "it has no trees yet; grow them with fit(features)")
@@ -206,10 +206,7 @@ class IsolationForest:
         about = {**self.config, "n_features": self.n_features, "seen": self.seen}
         described = {"forest": json.dumps(about, sort_keys=True)}
         described["digest"] = _digest(described["forest"], tensors)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".tmp")
-        save_file(tensors, unfinished, metadata=described)
-        os.replace(unfinished, path)
+        disk.write(path, serialize(tensors, metadata=described))
         return path
 
     @classmethod
