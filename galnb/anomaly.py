@@ -9,12 +9,13 @@ import torch
 from astropy.table import Table
 
 from .encoding import decode, reconstruct
-from .errors import BadInput, one_of
+from .errors import BadInput, CannotDo, one_of
 from .forest import IsolationForest
 from .images import Images
 from .neighbors import Neighbors
 
 LEAST = 1e-6  # of a latent's standard deviation, in units of the largest
+STEPS = 16  # from what a generator draws to the galaxy, of the critic's slope
 BATCH = 8192  # rows that a density is asked for at a time
 
 
@@ -66,16 +67,31 @@ class Scorer:
 
     def score(self, latents) -> np.ndarray:
         """Scores (n,) of latents (n, d), float32; NaN where a row is not finite."""
+        z = self._asked(latents)
+        good = np.isfinite(z).all(axis=1)
+        scores = np.full(len(z), np.nan, dtype=np.float32)
+        if good.any():
+            ask = getattr(self._fitted, "score", self._fitted)
+            scores[good] = ask(self._scaled(z[good]))
+        return scores
+
+    def attribution(self, latents) -> np.ndarray:
+        """What each latent (n, d) has to do with the score of a forest; see `IsolationForest.attribution`.
+
+        Raises CannotDo for the other kinds.
+        """
+        z = self._asked(latents)
+        if not isinstance(self._fitted, IsolationForest):
+            raise CannotDo(f"{self.kind!r} does not say which latents a score comes from; take a forest")
+        return self._fitted.attribution(self._scaled(z))
+
+    def _asked(self, latents) -> np.ndarray:
         z = _latents(latents)
         if not hasattr(self, "center"):
             raise BadInput("the score", "it knows nothing yet; fit it to latents first")
         if z.shape[1] != len(self.center):
             raise BadInput("latents", f"they have shape {z.shape}, wanted (n, {len(self.center)}) as in fit")
-        good = np.isfinite(z).all(axis=1)
-        scores = np.full(len(z), np.nan, dtype=np.float32)
-        if good.any():
-            scores[good] = self._fitted(self._scaled(z[good]))
-        return scores
+        return z
 
     def _scaled(self, z: np.ndarray) -> np.ndarray:
         return ((z - self.center) / self.scale).astype(np.float32)
@@ -145,12 +161,12 @@ def _density(prior, z: np.ndarray, seed: int, **options) -> Callable:
     return score
 
 
-def _forest(z: np.ndarray, seed: int, **options) -> Callable:
-    return IsolationForest(seed=seed, **options).fit(z).score
+def _forest(z: np.ndarray, seed: int, **options) -> IsolationForest:
+    return IsolationForest(seed=seed, **options).fit(z)
 
 
-def _extended(z: np.ndarray, seed: int, **options) -> Callable:
-    return IsolationForest(seed=seed, **{"extension": "full"} | options).fit(z).score
+def _extended(z: np.ndarray, seed: int, **options) -> IsolationForest:
+    return IsolationForest(seed=seed, **{"extension": "full"} | options).fit(z)
 
 
 KINDS = {
@@ -308,3 +324,20 @@ def pixel_map(model, z: np.ndarray, attribution: np.ndarray, usual: np.ndarray) 
     change = np.abs(pictures[1:] - pictures[0]).mean(axis=1)
     whole = change.sum(axis=(1, 2), keepdims=True)
     return np.einsum("j,jyx->yx", parts, change / np.maximum(whole, 1e-12))
+
+
+def critic_map(image: Images, gan) -> np.ndarray:
+    """How much of C each pixel (y, x) makes, on the straight way from what the generator draws to the galaxy.
+
+    Integrated gradients (Sundararajan+2017) of C, whose sum is what C grows by on that way; parts that make
+    C smaller are left out.
+    """
+    x = gan.tensor(image)[:1]
+    with torch.no_grad():
+        z = gan.encode(x)
+        drawn = gan.decode(z)
+    steps = (torch.arange(STEPS, device=x.device) + 0.5).view(-1, 1, 1, 1) / STEPS
+    between = (drawn + steps * (x - drawn)).requires_grad_()
+    _, features = gan.misfit(between, z.expand(STEPS, -1))
+    (slope,) = torch.autograd.grad(features.mean(), between)
+    return ((x - drawn)[0] * slope.sum(0)).sum(0).clamp_min(0).cpu().numpy()

@@ -10,6 +10,7 @@ import torch
 from astropy.table import Table
 
 from galnb import anomaly, hunt
+from galnb.anomaly import critic_map
 from galnb.errors import BadInput, CannotDo, GalnbError
 from galnb.images import Images
 from galnb.latents import Latents
@@ -21,7 +22,7 @@ from galnb.votes import Votes
 from galnb.widgets.anomalies import Anomalies
 from galnb.widgets.base import BadMessage
 from galnb.widgets.board import Board, Standing, scored
-from galnb.widgets.evidence import Evidence, critic_map
+from galnb.widgets.evidence import Evidence
 
 N, SIZE = 120, 28
 rng = np.random.default_rng(4)

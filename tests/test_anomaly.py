@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from galnb import anomaly, metrics
 from galnb.anomaly import KINDS, Scorer
 from galnb.encoding import encode, reconstruct
-from galnb.errors import BadInput
+from galnb.errors import BadInput, CannotDo
 from galnb.images import Images
 from galnb.models import PCA, WGAN
 
@@ -147,6 +147,14 @@ def test_residual_images_are_gray_where_nothing_is_missed(pictures):
     left = anomaly.residuals(pictures, model)
     assert left.pixels.min() >= 0 and left.pixels.max() <= 1 and abs(np.median(left.pixels) - 0.5) < 0.01
     assert np.array_equal(left.id, pictures.id)
+
+
+def test_a_forest_says_which_latents_its_score_comes_from_and_others_do_not(cloud):
+    far = cloud.mean(0, keepdims=True)
+    far[0, 2] += 8 * cloud[:, 2].std()
+    assert Scorer("forest").fit(cloud).attribution(far)[0].argmax() == 2
+    with pytest.raises(CannotDo, match="take a forest"):
+        Scorer("kmeans").fit(cloud).attribution(far)
 
 
 def test_bad_input_is_refused_with_what_was_wanted(cloud):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from .. import anomaly
 from ..encoding import decode, reconstruct
 from ..errors import CannotDo
-from ..forest import IsolationForest
 from ..images import Images
 from ..stamps import Stamps, residual, to_rgb
 from .board import BLEND, Board
 from .decoder import matched
 
-FORESTS = {"forest": 0, "extended": "full"}
+FORESTS = ("forest", "extended")
 MAPPED = ("reconstruction", "G", "C", BLEND, *FORESTS)
-STEPS = 16  # from what a generator draws to the galaxy, of the critic's slope
 
 
 class Evidence:
@@ -44,8 +41,7 @@ class Evidence:
             raise CannotDo(f"gan is a {type(gan).__name__}, wanted a galnb.models.WGAN, which has a misfit")
         self.board, self.stamps = board, stamps
         self.model, self.gan = (None if one is None else one.eval() for one in (model, gan))
-        self._forests: dict[str, IsolationForest] = {}
-        self._usual = None
+        self._scorers: dict[str, anomaly.Scorer] = {}
 
     def read(self, row: int) -> Images | None:
         """The galaxy's image, None where there is none."""
@@ -110,41 +106,18 @@ class Evidence:
             return shares(anomaly.residual_maps(matched(image, self.model), self.model)[0].mean(axis=0))
         seen = matched(image, self.gan)
         g = shares(anomaly.residual_maps(seen, self.gan)[0].mean(axis=0)) if name != "C" else 0
-        c = shares(critic_map(seen, self.gan)) if name != "G" else 0
+        c = shares(anomaly.critic_map(seen, self.gan)) if name != "G" else 0
         if name != BLEND:
             return g if name == "G" else c
         share, (of_g, of_c) = self.board.share, (max(float(self.board.by(n).sigma[row]), 0) for n in "GC")
         return shares(share * of_g * g + (1 - share) * of_c * c)
 
     def _forest_map(self, row: int, name: str) -> np.ndarray:
-        z = self.board.latents.z[:]
-        if self._usual is None:
-            good = z[np.isfinite(z).all(axis=1)]
-            self._usual = good.mean(0), np.maximum(good.std(0), 1e-6 * good.std(0).max())
-        mean, scale = self._usual
-        if name not in self._forests:
-            grown = IsolationForest(extension=FORESTS[name], seed=self.board.seed)
-            good = z[np.isfinite(z).all(axis=1)]
-            self._forests[name] = grown.fit((good - mean) / scale)
-        parts = self._forests[name].attribution((z[[row]] - mean) / scale)[0]
-        return anomaly.pixel_map(self._decoder(), z[row], parts, mean)
-
-
-def critic_map(image: Images, gan) -> np.ndarray:
-    """How much of C each pixel (y, x) makes, on the straight way from what the generator draws to the galaxy.
-
-    Integrated gradients (Sundararajan+2017) of C, whose sum is what C grows by on that way; parts that make
-    C smaller are left out.
-    """
-    x = gan.tensor(image)[:1]
-    with torch.no_grad():
-        z = gan.encode(x)
-        drawn = gan.decode(z)
-    steps = (torch.arange(STEPS, device=x.device) + 0.5).view(-1, 1, 1, 1) / STEPS
-    between = (drawn + steps * (x - drawn)).requires_grad_()
-    _, features = gan.misfit(between, z.expand(STEPS, -1))
-    (slope,) = torch.autograd.grad(features.mean(), between)
-    return ((x - drawn)[0] * slope.sum(0)).sum(0).clamp_min(0).cpu().numpy()
+        latents = self.board.latents
+        if name not in self._scorers:
+            self._scorers[name] = anomaly.Scorer(name, seed=self.board.seed).fit(latents)
+        scorer, z = self._scorers[name], latents.z[[row]]
+        return anomaly.pixel_map(self._decoder(), z[0], scorer.attribution(z)[0], scorer.center)
 
 
 def shares(found: np.ndarray) -> np.ndarray:
