@@ -76,6 +76,11 @@ def option(message: dict, name: str, options) -> str:
     return value
 
 
+def finite(value) -> float | None:
+    """A number for JSON: None for what is not one."""
+    return float(value) if np.isfinite(value) else None
+
+
 class Worker:
     """One thread for slow work; of each kind of work only the newest is done, and only its result is told.
 
@@ -102,6 +107,15 @@ class Worker:
     def wait(self) -> None:
         """Return when all that was submitted is done."""
         self._pool.submit(int).result()
+
+
+def one_thread_each(*workers: Worker) -> None:
+    """Let torch work with one thread in each worker: two wait for each other where cores are busy."""
+    import torch
+
+    torch.get_num_threads()  # settles that of this thread before others choose theirs
+    for worker in workers:
+        worker.submit("threads", lambda: torch.set_num_threads(1), lambda _: None)
 
 
 def _step_back() -> None:

@@ -11,7 +11,7 @@ from ..errors import GalnbError
 from ..export import KINDS
 from ..stamps import png, scale_bar
 from ..votes import CHOICES
-from .base import HERE, BadMessage, Part, module, number, option
+from .base import HERE, BadMessage, Part, finite, module, number, option
 from .board import SHOWS, VOTES
 from .gallery import about, name_of
 from .hunt import Hunt
@@ -295,8 +295,3 @@ class Bench(Hunt):
             count = self.votes.merge(path)
         self.tell("imported", text=f"{count:,} votes taken over; U takes them back")
         self.refresh()
-
-
-def finite(value) -> float | None:
-    """A number for JSON, None for what is not one."""
-    return float(value) if np.isfinite(value) else None

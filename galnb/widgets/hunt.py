@@ -7,7 +7,6 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import torch
 from astropy.table import Table
 
 from .. import anomaly, artefacts
@@ -17,7 +16,7 @@ from ..figures import to_png, wall_figure
 from ..provenance import array_hash
 from ..stamps import png, to_rgb
 from ..votes import Votes
-from .base import Part, Worker, as_stamps
+from .base import Part, Worker, as_stamps, one_thread_each
 from .board import BLEND, QUICK, SHOWS, VOTES, Board, scored
 from .evidence import Evidence
 
@@ -53,9 +52,7 @@ class Hunt(Part):
         self.board = Board(latents, self.votes, seed=self.session.seed)
         self.evidence = Evidence(self.board, self.stamps, model, gan)
         self.slow, self.maps, self.learner = Worker(), Worker(), Worker()
-        torch.get_num_threads()  # settles that of this thread before others choose theirs
-        for thread in (self.worker, self.slow, self.maps, self.learner):
-            thread.submit("threads", lambda: torch.set_num_threads(1), lambda _: None)
+        one_thread_each(self.worker, self.slow, self.maps, self.learner)
         self.per_page, self.order, self.show, self.top = per_page, "", SHOWS[0], 50
         self.wall, self.places, self.start = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 0
         self.busy, self.fresh, self._seq, self._share_seq = "", 0, 0, 0

@@ -8,7 +8,6 @@ from copy import copy
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from .. import film, models, weights
 from ..conditions import CONDITIONS, POSITIVE, measure
@@ -19,7 +18,7 @@ from ..images import Images
 from ..imagined import Imagined
 from ..known import Known
 from ..stamps import to_rgb
-from .base import HERE, BadMessage, Part, Worker, as_stamps, module, number, option
+from .base import HERE, BadMessage, Part, Worker, as_stamps, finite, module, number, one_thread_each, option
 from .decoder import matched
 
 GIVEN = ("picture", "numbers", "both")
@@ -38,9 +37,7 @@ class Sheet(Part):
         super().__init__(latents, seed=seed, worker=worker)
         self.stamps, self._asked = as_stamps(images, self.session), False
         self.slow, self.slowest = Worker(patient=True), Worker(patient=True)
-        torch.get_num_threads()  # settles that of this thread before others choose theirs
-        for thread in (self.worker, self.slow, self.slowest):  # two wait for each other where cores are busy
-            thread.submit("threads", lambda: torch.set_num_threads(1), lambda _: None)
+        one_thread_each(self.worker, self.slow, self.slowest)
         self.options = {"n": n, "noise": noise}
         self.imagined: Imagined | None = None
         self.row, self.given, self.picked, self.turn = None, "picture", 0, 0
@@ -292,8 +289,3 @@ def shipped(latents) -> list[str]:
 
 def name_of(model) -> str:
     return getattr(model, "weights", {}).get("name") or type(model).__name__
-
-
-def finite(value) -> float | None:
-    """A number for JSON: None for what is not one."""
-    return float(value) if np.isfinite(value) else None
