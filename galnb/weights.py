@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
+from torch import Tensor
 
 from . import models
 from .errors import BadWeights, one_of
@@ -18,6 +19,9 @@ from .models.base import Model
 from .provenance import array_hash, sha256, versions
 
 ASSETS = Path(__file__).parent / "assets"
+LONG = 4096  # numbers a row, from which on rows are stored as 8-bit integers
+SCALE = ":scale"  # follows the name of such a tensor
+TINY = 1e-30  # of rows that are zero
 
 
 def names() -> list[str]:
@@ -33,7 +37,8 @@ def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool
     card : dict, optional
         Further plain JSON values: data, credit, seed, steps, held-out scores.
     half : bool
-        Store floating-point tensors as float16; `load` gives float32 again.
+        Store floating-point tensors as float16, and those with rows of more than 4,096 numbers, such as
+        the components of a PCA, as 8-bit integers with a scale a row; `load` gives float32 again.
     """
     path = _named(path)
     kind = next(
@@ -45,7 +50,7 @@ def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
-        tensors = {name: v.half() if v.is_floating_point() else v for name, v in tensors.items()}
+        tensors = _small(tensors)
     unfinished = path.with_suffix(".tmp")
     unfinished.write_bytes(serialize(tensors))
     described = {
@@ -102,9 +107,8 @@ def load(name: str | Path, *, device: str = "cpu") -> Model:
     config = {k: tuple(v) if isinstance(v, list) else v for k, v in described["config"].items()}
     one_of("model", described["model"], models.MEMBERS)
     model = models.load(described["model"], **config)
-    tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in tensors.items()}
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(_whole(tensors))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise BadWeights(path, f"tensors do not fit the model of the card: {reason}") from error
@@ -126,6 +130,26 @@ def same(made: dict) -> Model | None:
         if card(name)["sha256"] == made.get("file_sha256"):
             return load(name)
     return None
+
+
+def _small(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same in fewer bytes: rounding by 0.4 % of a row's largest number averages out over thousands."""
+    stored = {}
+    for name, value in tensors.items():
+        if value.ndim == 2 and value.shape[1] > LONG and value.is_floating_point():
+            scale = value.abs().amax(1, keepdim=True).clamp_min(TINY) / 127
+            stored[name], stored[name + SCALE] = (value / scale).round().to(torch.int8), scale
+        else:
+            stored[name] = value.half() if value.is_floating_point() else value
+    return stored
+
+
+def _whole(stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in stored.items()}
+    for name in stored:
+        if name + SCALE in stored:
+            tensors[name] = tensors[name] * tensors.pop(name + SCALE)
+    return tensors
 
 
 def _locate(name: str | Path) -> Path:

@@ -57,6 +57,34 @@ def test_a_card_that_is_none_is_found(saved, text):
         weights.load(saved)
 
 
+def test_half_the_bytes_and_rows_of_thousands_in_a_quarter_cost_next_to_nothing(tmp_path):
+    torch.manual_seed(0)
+    model, x = PCA(("g", "r"), 64, 5), torch.rand(40, 2, 64, 64)
+    model.fit([x])
+    whole, small = (weights.save(model, tmp_path / f"half{half}", half=half) for half in (False, True))
+    assert small.stat().st_size < 0.3 * whole.stat().st_size
+    there, back = weights.load(whole), weights.load(small)
+    error = (back.decode(back.encode(x)) - there.decode(there.encode(x))).std()
+    assert error < 1e-2 * there.decode(there.encode(x)).std()
+    again = weights.load(weights.save(back, tmp_path / "again", half=True))
+    assert all(torch.allclose(a, b, rtol=1e-6) for a, b in zip(again.buffers(), back.buffers(), strict=True))
+
+
+def test_a_scale_without_its_rows_is_found(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    torch.manual_seed(0)
+    model = PCA(("r",), 80, 2)
+    model.fit([torch.rand(9, 1, 80, 80)])
+    path = weights.save(model, tmp_path / "toy", half=True)
+    tensors = load_file(path)
+    del tensors[next(name for name in tensors if name + weights.SCALE in tensors)]
+    save_file(tensors, path)
+    change_card(path, sha256=weights.sha256(path))
+    with pytest.raises(BadWeights, match="do not fit"):
+        weights.load(path)
+
+
 def test_a_misspelt_name_names_the_right_one():
     if not weights.names():
         pytest.skip("no weights are shipped yet")
