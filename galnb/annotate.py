@@ -74,7 +74,7 @@ def annotate(
     >>> annotate(plain, folder + "/more.hats", {"sum": lambda z: z.sum(1)}).table["sum"][:].tolist()
     [1.0, 1.0, 1.0]
     """
-    path, parts = Path(path), catalogue._parts
+    path, parts = Path(path), catalogue.partitions
     if not columns or batch < 1:
         raise ValueError(f"{len(columns)} columns, batch={batch}, wanted at least one of each")
     for name in columns:
@@ -98,7 +98,7 @@ def annotate(
                 catalogue.path / task.pixel.path, "damaged; mend the catalogue first, then run this again"
             )
         table = parts.open(task.at).read(use_threads=False)
-        z = parts._decode(table.select(parts._stored("z")), "z")
+        z = parts.decode(table, "z")
         for name in columns:
             column = to_arrow(values(name, z), name)
             if name in table.column_names:

@@ -43,6 +43,8 @@ class Catalogue:
         What made it: model, configuration, weights with sha256, data.
     set_aside, left_out : list
         Partitions that could not be made; pairs of place and reason of galaxies that are not here.
+    partitions : Partitions
+        Its files, in the order of the sky.
     damaged : list of str
         Files found damaged so far; `check` looks at all.
 
@@ -89,7 +91,7 @@ class Catalogue:
         if "id" not in kinds or not pa.types.is_fixed_size_list(kinds.get("z", pa.null())):
             reason = f"its columns are {', '.join(kinds)}; wanted an id, and lists of one length called z"
             raise BadInput(self.path, reason)
-        self._parts = Partitions(self.path, pixels, rows, lines, self.schema)
+        self.partitions = Partitions(self.path, pixels, rows, lines, self.schema)
         self._ours = ours
         self.meta, self.set_aside = manifest.get("meta", {}), manifest.get("set_aside", [])
         self.left_out = [tuple(e) for line in manifest.get("partitions", []) for e in line["left_out"]]
@@ -103,14 +105,14 @@ class Catalogue:
         return pq.read_schema(self.path / (hats.SCHEMA if known else pixels[0].path))
 
     def __len__(self) -> int:
-        return int(self._parts.starts[-1])
+        return int(self.partitions.starts[-1])
 
     def __repr__(self) -> str:
         return f"<Catalogue {self.path.name}: {len(self):,} galaxies, {self.latent_dim} latents each>"
 
     @property
     def latent_dim(self) -> int:
-        return self._parts.type("z").list_size
+        return self.partitions.type("z").list_size
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -121,7 +123,7 @@ class Catalogue:
         """Hex digest of all that is in it."""
         if self._ours:
             return self.properties["galnb_manifest_sha256"]
-        files = [(pixel.path, (self.path / pixel.path).stat()) for pixel in self._parts.pixels]
+        files = [(pixel.path, (self.path / pixel.path).stat()) for pixel in self.partitions.pixels]
         told = str([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
         return hashlib.sha256(told.encode()).hexdigest()
 
@@ -156,16 +158,16 @@ class Catalogue:
 
         Pieces of a damaged partition are NaN, or masked where the column's type knows no NaN.
         """
-        return self._parts.chunks(name, start=start)
+        return self.partitions.chunks(name, start=start)
 
     def read(self, name: str, rows) -> np.ndarray:
         """A column at some rows (k,), in their order; for a damaged partition's, as in `chunks`."""
-        return self._parts.read(name, self._rows(rows))
+        return self.partitions.read(name, self._rows(rows))
 
     @property
     def damaged(self) -> list[str]:
         """Files found damaged so far."""
-        return self._parts.damaged
+        return self.partitions.damaged
 
     # finding
 
@@ -173,11 +175,11 @@ class Catalogue:
         """Rows (k,) of object ids, in their order; an unknown id raises KeyError."""
         wanted = as_ids(ids, self.id.dtype)
         rows = np.full(len(wanted), -1, dtype=np.int64)
-        sought = pa.array(wanted.tolist(), self._parts.type("id"))
-        for at in range(len(self._parts.pixels)):
+        sought = pa.array(wanted.tolist(), self.partitions.type("id"))
+        for at in range(len(self.partitions.pixels)):
             if (rows >= 0).all():
                 break
-            if self._parts.may_hold(at, wanted) and self._parts.usable(at):
+            if self.partitions.may_hold(at, wanted) and self.partitions.usable(at):
                 self._find(at, wanted, sought, rows)
         if (rows < 0).any():
             spoilt = f" outside of what is damaged: {', '.join(self.damaged)}" if self.damaged else ""
@@ -185,9 +187,9 @@ class Catalogue:
         return rows
 
     def _find(self, at: int, wanted: np.ndarray, sought: pa.Array, rows: np.ndarray) -> None:
-        footer, file = self._parts.footer(at), self._parts.open(at)
+        footer, file = self.partitions.footer(at), self.partitions.open(at)
         leaves = [footer.schema.column(k).path for k in range(footer.num_columns)]
-        column, first = leaves.index("id"), int(self._parts.starts[at])
+        column, first = leaves.index("id"), int(self.partitions.starts[at])
         for k in range(footer.num_row_groups):
             group = footer.row_group(k)
             known = group.column(column).statistics
@@ -213,15 +215,15 @@ class Catalogue:
         low, high = np.array([Pixel(int(d), int(c)).span for d, c in zip(depths, cells, strict=True)]).T
         rows, distances = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
         names = [self.properties.get(f"hats_col_{name}", name) for name in ("ra", "dec")]
-        for at, pixel in enumerate(self._parts.pixels):
+        for at, pixel in enumerate(self.partitions.pixels):
             begin, end = pixel.span
             next_to = np.searchsorted(high, begin, side="right")  # the first cell that does not end before it
-            if next_to == len(low) or low[next_to] >= end or not self._parts.usable(at):
+            if next_to == len(low) or low[next_to] >= end or not self.partitions.usable(at):
                 continue
-            table = self._parts.open(at).read(names, use_threads=False)
+            table = self.partitions.open(at).read(names, use_threads=False)
             apart = hats.separation(*(from_arrow(table[name]) for name in names), ra, dec)
             here = np.flatnonzero(apart <= radius_arcsec)
-            rows.append(here + self._parts.starts[at])
+            rows.append(here + self.partitions.starts[at])
             distances.append(apart[here])
         rows, distances = np.concatenate(rows), np.concatenate(distances)
         order = np.lexsort((rows, distances))
@@ -231,14 +233,14 @@ class Catalogue:
 
     def check(self) -> list[str]:
         """Read every byte; returns the files that are damaged, an empty list when all is well."""
-        self._parts.check()
+        self.partitions.check()
         return self.damaged + (wrong(self.path) if self._ours else [])
 
     def mended(self, files: list[str]) -> bool:
         """Whether any of these files of the catalogue, once found damaged, is whole now."""
-        at = {pixel.path: at for at, pixel in enumerate(self._parts.pixels)}
+        at = {pixel.path: at for at, pixel in enumerate(self.partitions.pixels)}
         named = (file[file.rindex("dataset/") :] for file in files)
-        return any(self._parts.usable(at[name]) for name in named if name in at)
+        return any(self.partitions.usable(at[name]) for name in named if name in at)
 
     def model(self):
         """The model that made the latents, or None where its weights are not at hand."""
@@ -265,7 +267,7 @@ class LazyColumn:
         field = catalogue.schema.field(name)
         self.catalogue, self.name = catalogue, name
         self.unit = ((field.metadata or {}).get(b"unit") or b"").decode() or None
-        empty = catalogue._parts.missing(name, 0)
+        empty = catalogue.partitions.missing(name, 0)
         self.dtype, self.ndim, self.shape = empty.dtype, empty.ndim, (len(catalogue), *empty.shape[1:])
 
     def __len__(self) -> int:

@@ -70,7 +70,7 @@ class Partitions:
             file = self.open(at)
             for batch in file.iter_batches(65_536, columns=self._stored(name), use_threads=False):
                 if skip < len(batch):
-                    yield self._decode(pa.Table.from_batches([batch[skip:]]), name)
+                    yield self.decode(pa.Table.from_batches([batch[skip:]]), name)
                 skip = max(0, skip - len(batch))
 
     def read(self, name: str, rows) -> np.ndarray:
@@ -105,7 +105,7 @@ class Partitions:
         with self._lock:  # widgets ask from several threads
             if key not in self._kept:
                 table = self.open(at).read_row_group(k, columns=self._stored(name))
-                self._keep(key, self._decode(table, name))
+                self._keep(key, self.decode(table, name))
             self._kept.move_to_end(key)
             return self._kept[key]
 
@@ -117,7 +117,8 @@ class Partitions:
     def _stored(self, name: str) -> list[str]:
         return ["z", "z_scale"] if name == "z" and "z_scale" in self.schema.names else [name]
 
-    def _decode(self, table: pa.Table, name: str) -> np.ndarray:
+    def decode(self, table: pa.Table, name: str) -> np.ndarray:
+        """A column of some rows of a partition, as `open` reads them: z float32 (k, d), of int8 too."""
         values = from_arrow(table[name])
         if name != "z":
             return values

@@ -24,7 +24,7 @@ def survey(tmp_path_factory):
     latents = Latents(np.arange(2000), rng.normal(size=(2000, 6)), Table(sky))
     path = write(tmp_path_factory.mktemp("survey") / "plain.hats", latents, dtype="int8", partition_rows=100)
     catalogue = Catalogue(path)
-    assert len(catalogue._parts.pixels) > 20
+    assert len(catalogue.partitions.pixels) > 20
     return catalogue, IsolationForest(10).fit(catalogue)
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_partition_is_set_aside_and_done_once_it_is_mended(survey, tmp
     plain, forest = survey
     path = tmp_path / "own.hats"
     shutil.copytree(plain.path, path)
-    file = path / plain._parts.pixels[2].path
+    file = path / plain.partitions.pixels[2].path
     good = file.read_bytes()
     file.write_bytes(good[:-9] + b"X" + good[-8:])
     with pytest.warns(UserWarning, match="damaged"):

@@ -191,7 +191,7 @@ def test_a_wide_row_group_is_not_kept_for_ever(latents, tmp_path, monkeypatch):
         assert np.array_equal(
             catalogue.read(name, np.arange(N)), np.concatenate(list(catalogue.chunks(name)))
         )
-        assert sum(part.nbytes for part in catalogue._parts._kept.values()) <= 20_000
+        assert sum(part.nbytes for part in catalogue.partitions._kept.values()) <= 20_000
 
 
 def test_many_threads_read_the_same(catalogue):
@@ -222,11 +222,11 @@ def test_another_catalogue_has_another_hash_and_a_copy_the_same(path, mine, late
 def test_one_flipped_byte_in_any_partition_is_named_and_the_rest_is_usable(path, mine):
     whole = Catalogue(path)
     z = whole.z[:]
-    for at, pixel in enumerate(whole._parts.pixels):
+    for at, pixel in enumerate(whole.partitions.pixels):
         file = mine / pixel.path
         good = file.read_bytes()
         flip(file, RNG.integers(len(good)), 1 << RNG.integers(8))
-        damaged, here = Catalogue(mine), slice(*whole._parts.starts[at : at + 2])
+        damaged, here = Catalogue(mine), slice(*whole.partitions.starts[at : at + 2])
         with pytest.warns(
             UserWarning, match=f"{pixel.path} is damaged: its {here.stop - here.start} galaxies"
         ):
@@ -240,9 +240,9 @@ def test_one_flipped_byte_in_any_partition_is_named_and_the_rest_is_usable(path,
 @pytest.mark.parametrize("at", [0, 3, -1])
 def test_every_question_leaves_out_what_is_damaged_and_no_more(path, mine, latents, at):
     whole = Catalogue(path)
-    everything, pixel = whole[:], whole._parts.pixels[at]
+    everything, pixel = whole[:], whole.partitions.pixels[at]
     rest = np.ones(N, dtype=bool)
-    rest[whole._parts.starts[:-1][at] : whole._parts.starts[1:][at]] = False
+    rest[whole.partitions.starts[:-1][at] : whole.partitions.starts[1:][at]] = False
     flip(mine / pixel.path)
     damaged, ids = Catalogue(mine), everything.id
     with pytest.warns(UserWarning, match="is damaged"):
@@ -267,7 +267,7 @@ def test_every_question_leaves_out_what_is_damaged_and_no_more(path, mine, laten
 
 @pytest.mark.parametrize("spoil", ["truncated", "empty", "missing", "longer", "of another"])
 def test_a_partition_of_other_bytes_is_named_and_the_rest_is_usable(mine, spoil):
-    pixels = Catalogue(mine)._parts.pixels
+    pixels = Catalogue(mine).partitions.pixels
     file = mine / pixels[2].path
     data = file.read_bytes()
     if spoil == "missing":

@@ -36,7 +36,7 @@ from tests.toys import (
 def whole(tmp_path_factory):
     """What an undisturbed run writes."""
     catalogue = make(tmp_path_factory.mktemp("whole") / "survey.hats")
-    assert len(catalogue) == 120 and len(catalogue._parts.pixels) > 10
+    assert len(catalogue) == 120 and len(catalogue.partitions.pixels) > 10
     return tree(catalogue.path)
 
 

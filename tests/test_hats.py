@@ -250,7 +250,7 @@ def test_hats_reads_the_catalogue_unchanged(written):
     catalog = pytest.importorskip("hats").read_hats(path)
     ours = Catalogue(path)
     assert catalog.catalog_info.total_rows == 500 == len(ours)
-    assert [(p.order, p.pixel) for p in catalog.get_healpix_pixels()] == ours._parts.pixels
+    assert [(p.order, p.pixel) for p in catalog.get_healpix_pixels()] == ours.partitions.pixels
     validate = pytest.importorskip("hats.io.validation").is_valid_catalog
     assert validate(path, strict=True, verbose=False)
 
@@ -342,7 +342,7 @@ def test_a_catalogue_made_by_hand_is_opened_by_its_own_column_names(tmp_path):
 )
 def test_a_foreign_catalogue_that_lacks_something_is_bad_input(written, tmp_path, spoil, said):
     _, path = written
-    for pixel in Catalogue(path)._parts.pixels:
+    for pixel in Catalogue(path).partitions.pixels:
         (tmp_path / pixel.path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / pixel.path).write_bytes((path / pixel.path).read_bytes())
     (tmp_path / "hats.properties").write_text("hats_col_ra=ra\nhats_col_dec=dec\n")

@@ -356,12 +356,12 @@ def test_a_damaged_copy_of_the_latents_never_changes_an_answer(stored, cache):
 
 def test_an_index_of_a_damaged_catalogue_is_built_anew_once_it_is_mended(stored, cache, monkeypatch):
     there, here = stored
-    calls, part = built(monkeypatch), there.path / there._parts.pixels[0].path
+    calls, part = built(monkeypatch), there.path / there.partitions.pixels[0].path
     good = part.read_bytes()
     part.write_bytes(good[:-50] + bytes(50))
     with pytest.warns(UserWarning, match="is damaged"):
         ill = Neighbors(Catalogue(there.path), kind="ivf")
-    lost = here.z[: there._parts.starts[1]]
+    lost = here.z[: there.partitions.starts[1]]
     finite, gone = (np.flatnonzero(np.isfinite(z).all(axis=1)) for z in (here.z, lost))
     assert ill.receipt().searchable == len(finite) - len(gone)
     with pytest.warns(UserWarning, match="is damaged"):

@@ -9,7 +9,6 @@ processes of their own. isotree is compared where it is installed (pip install i
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from sklearn.ensemble import IsolationForest as Reference
 from sklearn.metrics import roc_auc_score
 
 from galnb.forest import IsolationForest
+
+from .bench_map import memory as held
 
 try:
     from isotree import IsolationForest as Isotree
@@ -152,9 +153,9 @@ def speed() -> None:
 def memory(name: str) -> None:
     x = large()
     WAYS[name](x[:5000])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = held()["peak"]
     WAYS[name](x)
-    print(f"{(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024:.0f}")
+    print(f"{held()['peak'] - before:.0f}")
 
 
 def main() -> None:
