@@ -32,10 +32,10 @@ NAMES = {
     "similar": "neighbors",
 }
 MODULES = (
-    "annotate anomaly artefacts augment catalogue conditions demo doctor encoding errors export figures "
-    "film forest images imagined instruments known latents metrics mock models morphology neighbors "
-    "observing provenance ranking realism recipe reduce render restoration session sources stamps store "
-    "stretch train votes weights widgets"
+    "annotate anomaly artefacts augment calibration catalogue conditions demo densities density doctor "
+    "encoding errors export features figures film forest images imagined instruments known latents metrics "
+    "mock models morphology neighbors observing provenance ranking realism recipe reduce render restoration "
+    "session sources stamps store stretch train votes weights widgets"
 ).split()
 
 

@@ -9,6 +9,21 @@ from inspect import Parameter, signature
 from .errors import one_of
 
 
+class Configured:
+    """A class whose constructor's signature *is* its configuration.
+
+    Plain values, each with a default or given by name; they are kept in `config`, travel with saved weights,
+    and build the same again.
+    """
+
+    def __new__(cls, *args, **options):
+        self = super().__new__(cls)
+        bound = signature(cls).bind(*args, **options)
+        bound.apply_defaults()
+        object.__setattr__(self, "config", dict(bound.arguments))
+        return self
+
+
 class Family:
     """Members by public name ("ae") and by class name (`AE`), imported when first asked for.
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from . import models
+from . import densities, models
+from .densities.base import Density
 from .errors import BadWeights, one_of
 from .models.base import Model
 from .provenance import array_hash, sha256, versions
@@ -29,7 +30,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
 
 
-def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool = False) -> Path:
+def save(model: Model | Density, path: str | Path, *, card: dict | None = None, half: bool = False) -> Path:
     """Write `path` (.safetensors) and its card beside it (.json), each atomically.
 
     Parameters
@@ -41,12 +42,11 @@ def save(model: Model, path: str | Path, *, card: dict | None = None, half: bool
         the components of a PCA, as 8-bit integers with a scale a row; `load` gives float32 again.
     """
     path = _named(path)
-    kind = next(
-        (n for n, place in models.MEMBERS.items() if place.endswith(f":{type(model).__name__}")), None
-    )
-    if kind is None:
-        todo = "add it to galnb.models.MEMBERS, public name to file, so that it can be loaded again"
-        raise ValueError(f"{type(model).__name__} is not a member of galnb.models; {todo}")
+    members = {**models.MEMBERS, **densities.MEMBERS}
+    kinds = {place.rpartition(":")[2]: name for name, place in members.items()}
+    if (kind := kinds.get(type(model).__name__)) is None:
+        todo = "add it to its family's MEMBERS, public name to file, so that it can be loaded again"
+        raise ValueError(f"{type(model).__name__} is no member of galnb.models or galnb.densities; {todo}")
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
@@ -79,8 +79,8 @@ def card(name: str | Path) -> dict:
     return described
 
 
-def load(name: str | Path, *, device: str = "cpu") -> Model:
-    """A trained model, in evaluation mode, from shipped weights by name or from a file by path.
+def load(name: str | Path, *, device: str = "cpu") -> Model | Density:
+    """A trained model or density, in evaluation mode, from shipped weights by name or from a file by path.
 
     Raises
     ------
@@ -105,8 +105,9 @@ def load(name: str | Path, *, device: str = "cpu") -> Model:
     except (SafetensorError, OSError) as error:
         raise BadWeights(path, f"not readable as safetensors ({error})") from error
     config = {k: tuple(v) if isinstance(v, list) else v for k, v in described["config"].items()}
-    one_of("model", described["model"], models.MEMBERS)
-    model = models.load(described["model"], **config)
+    one_of("model", described["model"], {**models.MEMBERS, **densities.MEMBERS})
+    family = models if described["model"] in models.MEMBERS else densities
+    model = family.load(described["model"], **config)
     try:
         model.load_state_dict(_whole(tensors))
     except RuntimeError as error:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import BadInput, BandMismatch, CannotDo
+from ..family import Configured
 from ..images import Images
 
 ABILITIES = ("encode", "decode", "sample", "log_prob")
 
 
-class Model(nn.Module):
+class Model(Configured, nn.Module):
     """Base of the family; a member defines `loss` and those abilities that it truly has.
 
     The constructor's signature *is* the configuration: plain values, each with a default. They are
@@ -41,13 +41,6 @@ class Model(nn.Module):
     betas = (0.9, 0.99)  # of Adam
     judged = True  # whether its loss on held-out images says which epoch's weights to keep
     views = 4  # times that `finish` sees each galaxy, where training augments: each time another view
-
-    def __new__(cls, *args, **options):
-        self = super().__new__(cls)
-        bound = inspect.signature(cls).bind(*args, **options)
-        bound.apply_defaults()
-        object.__setattr__(self, "config", dict(bound.arguments))
-        return self
 
     def __init__(self, bands: tuple[str, ...], size: int):
         super().__init__()

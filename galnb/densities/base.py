@@ -1,0 +1,177 @@
+"""The contract of a density: points in, nats out, and points drawn; conditional on other columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import BadInput
+from ..family import Configured
+
+BLOCK = 8192  # points at a time
+FLAT = 1e-10  # least variance of a direction, of correlated columns of variance one
+MOST = 200_000  # points that a density is fitted to, drawn from all by its seed
+
+
+class Density(Configured, nn.Module):
+    """Base of the family: p(z), or p(z | given), in nats.
+
+    Points are centered, and whitened by the Cholesky factor of their covariance, before a member sees them:
+    every density is one of the points as they came, with the factor's determinant in it. A member defines
+
+    - `learn(z, c, *, seed, ...)`, of whitened points (n, dim) and conditions (n, given);
+    - `weigh(z, c) -> (n,)`, their log density;
+    - `draw(c, n, generator) -> (n, dim)`, of conditions (n, given).
+
+    Parameters
+    ----------
+    dim : int
+        Numbers a point.
+    given : int
+        Numbers a point that the density is conditional on; 0 for none.
+
+    Examples
+    --------
+    >>> from galnb.densities import GMM
+    >>> z = np.random.default_rng(0).normal(size=(500, 2))
+    >>> density = GMM(2, components=1).fit(z)
+    >>> density.log_prob(np.zeros((1, 2))).round(1)  # of a standard normal: -log 2 pi
+    array([-1.8], dtype=float32)
+    """
+
+    def __init__(self, dim: int, given: int = 0):
+        super().__init__()
+        for name, value, least in (("dim", dim, 1), ("given", given, 0)):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r}, wanted a whole number of at least {least}")
+        self.dim, self.given = dim, given
+        self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("center", torch.zeros(dim))
+        self.register_buffer("root", torch.eye(dim))  # Cholesky factor of the covariance
+        self.register_buffer("given_center", torch.zeros(given))
+        self.register_buffer("given_scale", torch.ones(given))
+
+    def fit(self, z, *, given=None, seed: int = 0, **options) -> Density:
+        """Learn from points (n, dim), `Latents` or an array, and conditions (n, given); returns itself.
+
+        Of more than 200,000 points as many are drawn at random, but a mixture reads all of them.
+
+        Raises
+        ------
+        BadInput
+            Where a number is NaN or infinite, a column is constant or follows from others, points are
+            fewer than dimensions, or conditions are missing or too many.
+        """
+        z, c = self._points(z, given)
+        self._standardise(z, c)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.learn(*self._white(z, c), seed=seed, **options)
+        self.fitted.fill_(True)
+        return self.eval()
+
+    @torch.no_grad()
+    def log_prob(self, z, given=None) -> np.ndarray:
+        """Log density (n,) in nats of points (n, dim); NaN where one of its numbers is not finite."""
+        self._demand_fitted()
+        z, c = self._checked(z, given)
+        good = np.isfinite(z).all(axis=1) & np.isfinite(c).all(axis=1)
+        volume = float(self.root.diagonal().double().log().sum())
+        out = np.full(len(z), np.nan, dtype=np.float64 if self.root.dtype == torch.float64 else np.float32)
+        rows = np.flatnonzero(good)
+        for part in np.split(rows, range(BLOCK, len(rows), BLOCK)) if len(rows) else ():
+            out[part] = (self.weigh(*self._white(z[part], c[part])) - volume).cpu().numpy()
+        return out
+
+    @torch.no_grad()
+    def sample(self, n: int, given=None, *, seed: int = 0) -> np.ndarray:
+        """Points (n, dim); of conditions (m, given), n of each, (m, n, dim). One seed, one result."""
+        self._demand_fitted()
+        c = self._conditions(given, None if self.given else n)
+        generator = torch.Generator().manual_seed(seed)
+        each = (self._tensor(c) - self.given_center) / self.given_scale
+        each = each.repeat_interleave(n, 0) if self.given else each
+        parts = [self.draw(part, len(part), generator) for part in each.split(BLOCK)]
+        z = torch.cat(parts) @ self.root.T + self.center if parts else self.root.new_zeros(0, self.dim)
+        return z.cpu().numpy().reshape(*((len(c), n) if self.given else (n,)), self.dim)
+
+    def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
+        raise TypeError(f"{type(self).__name__} does not define learn")
+
+    def blocks(self, z: Tensor) -> Iterator[Tensor]:
+        """Whitened points, a block at a time."""
+        return iter(z.split(BLOCK))
+
+    def _tensor(self, x: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x)).to(self.root)
+
+    def _white(self, z: np.ndarray, c: np.ndarray) -> tuple[Tensor, Tensor]:
+        white = torch.linalg.solve_triangular(self.root, (self._tensor(z) - self.center).T, upper=False).T
+        return white.contiguous(), (self._tensor(c) - self.given_center) / self.given_scale
+
+    def _standardise(self, z: np.ndarray, c: np.ndarray) -> None:
+        spread = self._spread(z, "latents")
+        correlated = np.atleast_2d(np.cov((z / spread).T.astype(np.float64)))
+        if len(spread) > 1 and np.linalg.eigvalsh(correlated)[0] < FLAT:
+            todo = "leave out those that follow from others, or reduce them by a PCA"
+            raise BadInput("latents", f"some of the {self.dim} columns follow from the others; {todo}")
+        root = spread[:, None] * np.linalg.cholesky(correlated)
+        self.center.copy_(torch.from_numpy(z.mean(0, dtype=np.float64)))
+        self.root.copy_(torch.from_numpy(root))
+        if self.given:
+            self.given_scale.copy_(torch.from_numpy(self._spread(c, "given")))
+            self.given_center.copy_(torch.from_numpy(c.mean(0, dtype=np.float64)))
+
+    @staticmethod
+    def _spread(x: np.ndarray, name: str) -> np.ndarray:
+        spread = x.std(0, dtype=np.float64)
+        if (flat := np.flatnonzero(spread <= 1e-7 * np.abs(x).max(0, initial=1e-30))).size:
+            value = float(x[0, flat[0]])
+            raise BadInput(name, f"column {flat[0]} is constant ({value:g}); leave it out, it has no density")
+        return spread
+
+    def _points(self, z, given) -> tuple[np.ndarray, np.ndarray]:
+        """Points to learn from, and their conditions, all finite and more than their dimensions."""
+        z, c = self._checked(z, given)
+        for name, x in (("latents", z), ("given", c)):
+            if (bad := np.flatnonzero(~np.isfinite(x).all(axis=1))).size:
+                todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
+                raise BadInput(
+                    name, f"NaN or infinity in {len(bad)} of {len(x)} rows, first row {bad[0]}; {todo}"
+                )
+        if len(z) <= self.dim + self.given:
+            wanted = f"{self.dim + self.given} dimensions, wanted more than that, better 20 times as many"
+            raise BadInput("latents", f"{len(z)} rows came for {wanted}; reduce the dimensions by a PCA")
+        return z, c
+
+    def _checked(self, z, given) -> tuple[np.ndarray, np.ndarray]:
+        z = np.asarray(z.z[:] if hasattr(z, "z") else z)
+        z = z if z.dtype == np.float64 else z.astype(np.float32)
+        if z.ndim != 2 or z.shape[1] != self.dim:
+            raise BadInput("latents", f"they have shape {z.shape}, wanted (n, {self.dim})")
+        return z, self._conditions(given, len(z))
+
+    def _conditions(self, given, n: int | None) -> np.ndarray:
+        if not self.given:
+            if given is not None:
+                raise BadInput("given", "conditions came, this density was learned without; leave them out")
+            return np.zeros((n or 0, 0), dtype=np.float32)
+        if given is None:
+            todo = f"hand them as given=, an array (n, {self.given})"
+            raise BadInput(
+                "given", f"nothing came, the density is conditional on {self.given} columns; {todo}"
+            )
+        c = np.asarray(given)
+        c = c if c.dtype == np.float64 else c.astype(np.float32)
+        c = c[:, None] if c.ndim == 1 and self.given == 1 else c
+        if c.ndim != 2 or c.shape[1] != self.given or (n is not None and len(c) != n):
+            rows = "m" if n is None else n
+            raise BadInput("given", f"conditions have shape {c.shape}, wanted ({rows}, {self.given})")
+        return c
+
+    def _demand_fitted(self) -> None:
+        if not self.fitted:
+            raise BadInput("the density", "it knows nothing yet; fit it to latents first")

@@ -1,0 +1,165 @@
+"""How likely are these galaxies? Densities of latents or of any columns, and what may be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+
+import numpy as np
+import torch
+
+from . import densities, weights
+from .densities.base import Density
+from .errors import BadInput, one_of
+
+DRAWS = 10_000  # by which a density is compared with itself
+TRIES = 100  # rounds of draws in which a region is looked for
+
+
+def fit(latents, kind: str = "nsf", *, given=None, seed: int = 0, **options) -> Density:
+    """A density p(z), or p(z | given), of latents or of any other columns.
+
+    Parameters
+    ----------
+    latents : Latents or ndarray (n, d)
+    kind : str
+        "gmm" (its components chosen by BIC), "kde", or a flow: "nice", "realnvp", "nsf", "maf", "arnsf",
+        "ffjord", "matching"; see `galnb.densities`.
+    given : ndarray (n,) or (n, c), or names of columns of Latents, optional
+        What the density is conditional on.
+    seed : int
+        Same seed, same machine, same density.
+    options
+        Of the kind's constructor (transforms, hidden, bins, components, ...) and of its learning (steps,
+        batch, rate, ...).
+
+    Returns
+    -------
+    Density
+        With `log_prob(z, given)`, in nats, and `sample(n, given, seed=)`. `weights.save` keeps it.
+
+    Raises
+    ------
+    BadInput
+        Where a number is not finite, a column is constant or follows from others, or rows are fewer than
+        dimensions.
+
+    Examples
+    --------
+    >>> z = np.random.default_rng(0).normal(size=(400, 2))
+    >>> density = fit(z, "gmm")
+    >>> density.sample(3).shape, bool(density.log_prob([[0, 0]]) > density.log_prob([[3, 3]]))
+    ((3, 2), True)
+    """
+    one_of("kind", kind, densities.MEMBERS)
+    dim = _shape(latents)
+    c = None if given is None else np.asarray(_columns(latents, given))
+    building = signature(densities.member(kind)).parameters
+    learning = [name for name in signature(densities.member(kind).learn).parameters if name not in _OWN]
+    for name in options:
+        one_of(f"option of density {kind!r}", name, [*(set(building) - {"dim", "given"}), *learning])
+    built = {name: value for name, value in options.items() if name in building}
+    width = 0 if c is None else 1 if c.ndim == 1 else c.shape[1]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        density = densities.load(kind, dim=dim, given=width, **built)
+    return density.fit(latents, given=c, seed=seed, **{k: v for k, v in options.items() if k not in built})
+
+
+_OWN = ("self", "z", "c", "seed")
+
+
+def _shape(latents) -> int:
+    shape = np.shape(latents.z if hasattr(latents, "z") else latents)
+    if len(shape) != 2 or not shape[1]:
+        raise BadInput("latents", f"they have shape {shape}, wanted (n, d)")
+    return shape[1]
+
+
+def _columns(latents, given):
+    """Conditions as they came, or, where they are names, as those columns of `latents`."""
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else []
+    if names and all(isinstance(name, str) for name in names):
+        return np.stack([np.asarray(latents[name], dtype=np.float64) for name in names], axis=1)
+    return given
+
+
+def rarity(density: Density, latents, given=None, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How unlikely each point (n,) is: the share of what the density draws that is at most as likely.
+
+    Of points from the density itself it is uniform from 0 to 1; 0.001 is one in a thousand. Conditions share
+    the draws of an unconditional density; with conditions each point has 200 draws of its own.
+    """
+    log_p = density.log_prob(latents, given)
+    if density.given:
+        own = _own_draws(density, given, seed=seed)
+        return np.where(np.isnan(log_p), np.nan, (own <= log_p[:, None]).mean(1))
+    drawn = np.sort(density.log_prob(density.sample(draws, seed=seed)))
+    shares = np.searchsorted(drawn, log_p, side="right") / draws
+    return np.where(np.isnan(log_p), np.nan, shares)
+
+
+def _own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> np.ndarray:
+    """Log density (n, each) of draws under each point's own conditions."""
+    given = np.asarray(given)
+    drawn = density.sample(each, given, seed=seed)
+    flat = density.log_prob(drawn.reshape(-1, density.dim), np.repeat(given, each, axis=0))
+    return flat.reshape(len(drawn), each)
+
+
+def typicality(density: Density, latents, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How far -log p of each point (n,) is from what is typical, in standard deviations of draws.
+
+    The typical set of a density in many dimensions lies away from its peak, so that what is too likely is as
+    suspicious as what is too unlikely: |-log p(z) - H| (Nalisnick+2019, equation 4, of one point), in units
+    of the scatter of -log p. Unlike -log p it cannot be fooled by pictures simpler than any galaxy.
+    """
+    drawn = density.log_prob(density.sample(draws, seed=seed)).astype(np.float64)
+    return np.abs(density.log_prob(latents) - drawn.mean()) / drawn.std()
+
+
+def ratio(density: Density, background: Density, latents) -> np.ndarray:
+    """log p - log p of a background density (n,), which both know what is common to everything (Ren+2019)."""
+    return density.log_prob(latents) - background.log_prob(latents)
+
+
+def levels(log_p, shares=(0.5, 0.9, 0.99)) -> np.ndarray:
+    """Log densities above which `shares` of points lie, from the log density (n,) of draws: contours.
+
+    >>> levels(np.arange(100.0), [0.5, 0.9]).round(1).tolist()
+    [49.5, 9.9]
+    """
+    shares = np.asarray(shares, dtype=np.float64)
+    if not ((shares > 0) & (shares < 1)).all():
+        raise BadInput("shares", f"{shares.tolist()} came, wanted numbers between 0 and 1")
+    return np.quantile(np.asarray(log_p, dtype=np.float64), 1 - shares)
+
+
+def draw_where(
+    density: Density, where: Callable[[np.ndarray], np.ndarray], n: int, *, seed: int = 0, batch: int = DRAWS
+) -> np.ndarray:
+    """Points (n, dim) of the density that lie where `where(points (k, dim)) -> mask (k,)` says: by rejection.
+
+    Fewer than n come, possibly none, where the region is so unlikely that 100 batches do not fill it.
+    """
+    found, have = [], 0
+    for k in range(TRIES):
+        points = density.sample(batch, seed=seed + k)
+        found.append(points[np.asarray(where(points), dtype=bool)])
+        have += len(found[-1])
+        if have >= n:
+            break
+    return np.concatenate(found)[:n]
+
+
+def load(name) -> Density:
+    """A density of shipped weights, by name, or of a file that `weights.save` wrote.
+
+    Raises BadWeights if the file is damaged, and BadInput if it holds a model of images.
+    """
+    found = weights.load(name)
+    if not isinstance(found, Density):
+        raise BadInput(
+            name, f"it holds a {type(found).__name__}, wanted a density; load it with weights.load"
+        )
+    return found
