@@ -118,6 +118,12 @@ class Votes:
         with self.lock:
             return (self._steps.now(_plain(id)) or {}).get("vote") or default
 
+    def note(self, id) -> str:
+        """The note that was left with the vote on a galaxy; empty where there is none."""
+        self.refresh()
+        with self.lock:
+            return (self._steps.now(_plain(id)) or {}).get("note") or ""
+
     def of_kind(self, choice: str) -> tuple:
         """Ids of the galaxies with a vote of this kind, the oldest vote first."""
         one_of("choice", choice, CHOICES)

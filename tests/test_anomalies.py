@@ -438,3 +438,47 @@ def test_without_a_kernel_there_is_the_wall_in_words_and_as_a_picture(panel):
     words, picture = panel.still()
     assert words == "10 of 120 galaxies, ordered by ensemble from rank 1 on; 1 votes"
     assert picture.startswith(b"\x89PNG")
+
+
+def test_votes_learn_from_what_is_measured_beside_the_latents(tmp_path):
+    rng = np.random.default_rng(0)
+    latents = Latents(np.arange(300), rng.normal(size=(300, 4)))
+    tail = np.where(np.arange(300) < 30, 5.0, 0.0) + rng.normal(0, 0.3, 300)
+    found = {}
+    for name, more in (
+        ("plain", {}),
+        ("measured", {"features": Table({"id": np.arange(300), "tail": tail})}),
+    ):
+        panel = Anomalies(latents, scores=Table({"odd": rng.random(300)}), votes=tmp_path / name, **more)
+        for id in (0, 1, 2, 40, 90, 200):
+            panel.vote(id, "interesting" if id < 30 else "ordinary")
+        panel.order_by("my votes")
+        found[name] = int((np.asarray(panel.ranked["id"][:30]) < 30).sum())
+    assert found["measured"] >= 25 > 15 > found["plain"]
+
+
+def test_features_of_other_galaxies_are_refused(tmp_path):
+    latents = Latents(np.arange(5), np.zeros((5, 2)))
+    for given, reason in (
+        (Table({"id": np.arange(1, 6), "x": np.ones(5)}), "their ids are others"),
+        (np.ones((4, 2)), r"wanted \(5, k\)"),
+    ):
+        with pytest.raises(BadInput, match=reason):
+            Anomalies(latents, scores=Table({"odd": np.ones(5)}), votes=tmp_path / "v", features=given)
+
+
+def test_a_note_stays_with_its_galaxy_whatever_is_voted(tmp_path):
+    panel = Anomalies(
+        Latents(np.arange(5), np.zeros((5, 2))), scores=Table({"odd": np.arange(5.0)}), votes=tmp_path / "v"
+    )
+    panel.vote(3, "interesting", note="a ring")
+    panel.vote(3, "ordinary")
+    assert (panel.votes[3], panel.votes.note(3)) == ("ordinary", "a ring")
+    panel.bench.note(4, "before any vote")
+    assert panel.votes.note(4) == "" and panel.bench.noted(4) == "before any vote"
+    panel.vote(4, "artefact")
+    assert (
+        panel.votes.note(4) == "before any vote" and list(panel.votes.table["note"])[-1] == "before any vote"
+    )
+    panel.vote(3, "ordinary", note="")
+    assert panel.votes.note(3) == ""

@@ -99,6 +99,53 @@ def test_undo_and_redo_by_key_and_by_button(page):
     page.votes(lambda votes: len(votes) == 4)
 
 
+def test_a_note_is_typed_without_voting_and_goes_out_with_the_votes(page):
+    wall, before = page.wall(), page.votes(lambda votes: len(votes) == 4)
+    page.first()
+    note = page.page.get_by_label("Note on this galaxy")
+    stored = f"panel.votes.note({wall[0]!r})"
+    page.page.wait_for_function("() => !document.querySelector('.galnb-own-note').disabled")
+    page.press("n")
+    page.page.keyboard.type("a <b>bio</b> nucleus? o, i, a")
+    page.press("Escape")
+    assert note.input_value() == "" and page.ask(stored) == ""
+    page.press("n")
+    page.page.keyboard.type("two nuclei, a tail; o i a u r")
+    page.press("Enter")
+    assert page.until(stored, lambda text: text != "") == "two nuclei, a tail; o i a u r"
+    assert page.votes(lambda votes: True) == before and page.wall() == wall
+    page.press("a")  # the wall has the keys again, and another vote leaves the note
+    page.votes(lambda votes: votes[wall[0]] == "artefact")
+    assert page.ask(stored).startswith("two nuclei")
+    page.press("u")
+    page.votes(lambda votes: votes == before)
+    page.page.wait_for_function(
+        "() => document.querySelector('.galnb-own-note').value.startsWith('two nuclei')"
+    )
+    page.page.get_by_label("What to save").select_option("votes")
+    for kind in ("CSV", "VOT"):
+        with page.page.expect_download() as waiting:
+            page.page.get_by_role("button", name=kind, exact=True).click()
+        with open(waiting.value.path(), "rb") as file:
+            assert b"two nuclei, a tail; o i a u r" in file.read()
+
+
+def test_a_note_before_the_vote_is_kept_with_it(page):
+    wall = page.wall()
+    page.page.locator(".galnb-face").nth(6).click()
+    page.page.wait_for_function(
+        "row => document.querySelector('.galnb-hunt').dataset.galaxy === row",
+        arg=page.page.locator(".galnb-rank").nth(6).get_attribute("data-row"),
+    )
+    page.press("n")
+    page.page.keyboard.type("a ring")
+    page.press("Enter", "o")
+    assert page.votes(lambda votes: votes.get(wall[6]) == "ordinary")
+    assert page.ask(f"panel.votes.note({wall[6]!r})") == "a ring"
+    page.press("u")
+    page.votes(lambda votes: len(votes) == 4)
+
+
 def test_arrows_move_and_pages_turn(page):
     wall = page.wall()
     page.first()
@@ -166,7 +213,7 @@ def test_votes_make_an_order_that_waits_for_the_hand(page):
     again = page.page.get_by_role("button", name="Re-rank")
     page.page.wait_for_function("() => /new/.test(document.querySelector('.galnb-toolbar').textContent)")
     assert page.wall() == wall and again.is_enabled()
-    page.press("n")
+    page.press("r")
     page.page.wait_for_function("() => !/new/.test(document.querySelector('.galnb-toolbar').textContent)")
     assert page.wall() != wall
     assert page.wall()[:24] == page.ask(

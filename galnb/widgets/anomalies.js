@@ -3,10 +3,11 @@
 const KEYS = [
   ["I, O, A", "vote interesting, ordinary or artefact; then the next galaxy"],
   ["C", "take the vote on this galaxy away"],
-  ["U, Y or R", "undo, redo a vote"],
+  ["N", "to the note on this galaxy: Enter stores it, Escape leaves it as it was"],
+  ["U, Y", "undo, redo a vote"],
   ["Arrow keys", "to another galaxy of the wall"],
   ["Page Up, Page Down", "to another page of the wall"],
-  ["N", "rank anew, with all votes"],
+  ["R", "rank anew, with all votes"],
   ["G", "go to the picked galaxy's place in the wall"],
   ["L", "to the slider of λ, where galaxies are ordered by AS"],
   ["?", "these keys"],
@@ -36,7 +37,7 @@ function render({ model, el }) {
   const tip = "AS = λ G + (1 − λ) C, each in σ: 1 is pixels alone, 0 features alone. The λ of Storey-Fisher+2021 is the mirror image: their 0.3 is 0.7 here.";
   const slider = make("label", { class: "galnb-lambda", title: tip, hidden: true }, make("span", {}, "features"), lambda, make("span", {}, "pixels"), value);
   const show = select("Show", (name) => send("show", { show: name }));
-  const again = button("Re-rank", "Put the wall in order anew, with all votes (N)", () => send("rerank"));
+  const again = button("Re-rank", "Put the wall in order anew, with all votes (R)", () => send("rerank"));
   const help = button("?", "Keys (?)", () => showKeys(), { "aria-label": "Keys" });
   const status = make("span", { class: "galnb-faint", role: "status", "aria-live": "polite" });
   const bar = make("div", { class: "galnb-toolbar", role: "toolbar", "aria-label": "Anomaly tools" },
@@ -63,14 +64,15 @@ function render({ model, el }) {
   const because = make("div", { class: "galnb-because", hidden: true });
   const votes = CHOICES.map(([name, key]) => button(`${SIGNS[name]} ${name[0].toUpperCase()}${name.slice(1)} (${key})`, `Vote ${name} (${key}), then the next galaxy`, () => vote(name), { "data-choice": name, "aria-pressed": "false", "aria-keyshortcuts": key }));
   const undo = button("Undo", "Take the last vote back (U)", () => send("undo"));
-  const redo = button("Redo", "Do it again (Y or R)", () => send("redo"));
+  const redo = button("Redo", "Do it again (Y)", () => send("redo"));
   const voting = make("div", { class: "galnb-voting", role: "group", "aria-label": "Vote" }, group(...votes), group(undo, redo));
+  const note = make("input", { type: "text", class: "galnb-own-note", maxlength: 500, placeholder: "Note (N)", disabled: true, "aria-label": "Note on this galaxy", "aria-keyshortcuts": "N", title: "A note on this galaxy, kept and saved with your vote on it (N; Enter stores, Escape leaves)", onblur: () => keepNote() });
   const scores = make("table", { class: "galnb-scores" });
   const plot = make("div", { class: "galnb-distribution" });
   const heat = make("table", { class: "galnb-heat" });
   const heatWords = make("span", { class: "galnb-faint" });
   const agreeing = make("div", { class: "galnb-agreement", hidden: true }, make("div", { class: "galnb-head" }, make("span", { class: "galnb-title" }, "Do scores agree?"), heatWords), heat);
-  const right = make("div", { class: "galnb-detail" }, make("div", { class: "galnb-head" }, title, ranked), faces, words, about, voting, flagged, because,
+  const right = make("div", { class: "galnb-detail" }, make("div", { class: "galnb-head" }, title, ranked), faces, words, about, voting, note, flagged, because,
     make("div", { class: "galnb-stands" }, scores, plot));
   // below
   const what = select("What to save", () => kinds(), option("ranked", "ranked list"), option("votes"), option("wall", "wall as figure"));
@@ -143,7 +145,7 @@ function render({ model, el }) {
     missing.textContent = `Not given: ${message.missing.join("; ")}.`;
     missing.hidden = !message.missing.length;
     rule.textContent = message.order === VOTED
-      ? "The wall stays while you vote. New votes count when you press Re-rank (N), and after the last galaxy of the page."
+      ? "The wall stays while you vote. New votes count when you press Re-rank (R), and after the last galaxy of the page."
       : why ? `${message.order}: ${why}.` : "";
   }
 
@@ -233,6 +235,7 @@ function render({ model, el }) {
   function vote(choice) {
     const row = here.picked;
     if (row < 0 || here.waiting) return;
+    keepNote();
     const tiles = shown();
     const at = tiles.findIndex((one) => one.item.row === row);
     const next = choice === "none" || at < 0 ? null : tiles[at + 1];
@@ -246,6 +249,19 @@ function render({ model, el }) {
     else sayVote(here.marks[row]);
     if (held) focus();
   }
+  // The note belongs to the galaxy that it was begun on, even where another one is picked meanwhile.
+  function keepNote() {
+    if (here.noted === undefined || note.value === here.noted.text) return;
+    here.noted.text = note.value;
+    send("note", { row: here.noted.row, text: note.value });
+  }
+  function sayNote(row, text) {
+    if (here.noted?.row === row && note === document.activeElement) return;
+    keepNote();
+    here.noted = { row, text };
+    note.value = text;
+    note.disabled = false;
+  }
   function sayVote(choice) {
     for (const one of votes) one.setAttribute("aria-pressed", String(one.dataset.choice === choice));
   }
@@ -253,7 +269,10 @@ function render({ model, el }) {
     Object.assign(here.marks, message.marks);
     here.flags = message.flags;
     shown().forEach(badge);
-    if (message.picked === here.picked) sayVote(message.vote);
+    if (message.picked === here.picked) {
+      sayVote(message.vote);
+      if (here.noted?.row === here.picked) sayNote(here.picked, message.note);
+    }
     undo.disabled = !message.undo;
     redo.disabled = !message.redo;
     const waiting = message.fresh && (here.state.order === VOTED || BY_VOTES.has(here.state.show));
@@ -272,6 +291,7 @@ function render({ model, el }) {
     }
     here.marks[message.row] = message.vote;
     sayVote(message.vote);
+    sayNote(message.row, message.note);
     right.classList.remove("galnb-dim");
     title.textContent = message.name;
     const own = message.scores.find((score) => score.name === message.order);
@@ -297,6 +317,15 @@ function render({ model, el }) {
   }
 
   el.addEventListener("keydown", (event) => {
+    if (event.target === note) {
+      event.stopPropagation(); // a letter is a letter here, and no vote
+      if (event.isComposing || !["Enter", "Escape"].includes(event.key)) return;
+      if (event.key === "Escape") note.value = here.noted.text;
+      event.preventDefault();
+      focus(); // which stores what was written
+      if (note === document.activeElement) note.blur();
+      return;
+    }
     const typing = ["SELECT", "INPUT"].includes(event.target.tagName);
     const sliding = typing && event.key.length > 1 && event.key !== "Escape";
     if (sliding || event.target.tagName === "SELECT") return event.stopPropagation(); // JupyterLab would take arrow keys
@@ -307,7 +336,7 @@ function render({ model, el }) {
     else {
       const act = {
         i: () => vote("interesting"), o: () => vote("ordinary"), a: () => vote("artefact"), c: () => vote("none"),
-        u: () => send("undo"), y: () => send("redo"), r: () => send("redo"), n: () => again.click(), g: () => ranked.click(),
+        u: () => send("undo"), y: () => send("redo"), r: () => again.click(), n: () => note.focus(), g: () => ranked.click(),
         l: () => !slider.hidden && lambda.focus(), PageDown: () => after.disabled || turn(1), PageUp: () => before.disabled || turn(-1),
         ArrowRight: () => move(1), ArrowLeft: () => move(-1), ArrowDown: () => move(across()), ArrowUp: () => move(-across()),
       }[event.key.length === 1 ? event.key.toLowerCase() : event.key];

@@ -39,6 +39,9 @@ class Anomalies(Panel):
         Scores of latents that are made, see `anomaly.Scorer`; by default all but "flow", which takes minutes.
     votes : Votes or path, optional
         By default a file of this person and these galaxies; see `Votes`.
+    features : Table or array (n, k), optional
+        What votes teach beside the latents, one row a galaxy. Where not given, `features.measure` of the
+        images, in the background.
     per_page : int
         Galaxies of the wall.
     seed : int
@@ -65,11 +68,21 @@ class Anomalies(Panel):
     """
 
     def build(
-        self, images=None, model=None, gan=None, *, scores=None, kinds=QUICK, votes=None, per_page=24
+        self,
+        images=None,
+        model=None,
+        gan=None,
+        *,
+        scores=None,
+        kinds=QUICK,
+        votes=None,
+        features=None,
+        per_page=24,
     ) -> tuple:
         if not 1 <= int(per_page) <= 400:
             raise ValueError(f"per_page={per_page} galaxies, wanted 1 to 400")
-        stamps, options = as_stamps(images, self.session), {"scores": scores, "kinds": kinds, "votes": votes}
+        stamps = as_stamps(images, self.session)
+        options = {"scores": scores, "kinds": kinds, "votes": votes, "features": features}
         bench = Bench(self.session, stamps, model, gan, per_page=int(per_page), worker=self.worker, **options)
         self.bench = bench
         return (bench,)
@@ -110,8 +123,8 @@ class Anomalies(Panel):
         self.session.pick_row(row)
         self.bench.bring(row)
 
-    def vote(self, id, choice: str, *, note: str = "") -> None:
-        """Vote "interesting", "ordinary" or "artefact" on a galaxy."""
+    def vote(self, id, choice: str, *, note: str | None = None) -> None:
+        """Vote "interesting", "ordinary" or "artefact" on a galaxy; its note stays where none is given."""
         self.bench.vote(int(self.session.latents.rows_of([id])[0]), choice, note)
 
     def undo(self):

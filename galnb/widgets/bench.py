@@ -17,6 +17,7 @@ from .gallery import about, name_of
 from .hunt import Hunt
 
 LARGEST = 50_000_000  # bytes of a file of votes
+LONGEST = 500  # characters of a note
 WORDS = {
     "ensemble": "mean rank in all scores",
     "AS": "λ G + (1 − λ) C: pixels and features that a generator misses",
@@ -45,7 +46,7 @@ class Bench(Hunt):
     _css = Part._css + (HERE / "anomalies.css").read_text(encoding="utf-8")
     hears = (
         "hello", "order", "share", "show", "top", "page", "pick", "bring", "vote", "undo", "redo", "rerank",
-        "select", "save", "import",
+        "select", "save", "import", "note",
     )  # fmt: skip
 
     # what the session and the votes tell
@@ -149,6 +150,7 @@ class Bench(Hunt):
             flags=flags, fresh=self.fresh, undo=self.votes.can_undo, redo=self.votes.can_redo,
             artefacts=self.in_top(self.top), top=min(self.top, len(self.places)),
             flagging=board.flags is not None, picked=self._picked(), vote=board.voted.get(self._picked(), ""),
+            note=self.noted(self._picked()) if self._picked() >= 0 else "",
         )  # fmt: skip
 
     def show_galaxy(self) -> None:
@@ -174,7 +176,8 @@ class Bench(Hunt):
         histogram = {"counts": now.counts.tolist(), "low": now.low, "high": now.high}
         return {
             "row": row, "seq": seq, "name": name_of(session, row), "about": about(session, row),
-            "vote": board.voted.get(row, ""), "flags": self.flagged(row), "flagging": board.flags is not None,
+            "vote": board.voted.get(row, ""), "note": self.noted(row),
+            "flags": self.flagged(row), "flagging": board.flags is not None,
             "scores": scores, "order": self.order, "histogram": histogram, "at": finite(now.shown[row]),
             **self._why(row),
         }  # fmt: skip
@@ -266,6 +269,12 @@ class Bench(Hunt):
                 self.refresh(first=True)
             elif message.get("next") is not None:
                 self.session.pick_row(self._row(message, "next"))
+
+    def on_note(self, message: dict) -> None:
+        text = message.get("text")
+        if not isinstance(text, str) or len(text) > LONGEST:
+            raise BadMessage(f"text={str(text)[:40]!r}, wanted a note of up to {LONGEST} characters")
+        self.note(self._row(message), text)
 
     def on_undo(self, message: dict) -> None:
         if self.step(True) is None:

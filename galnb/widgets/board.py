@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from .. import anomaly, ranking
+from .. import anomaly, features, ranking
 from ..errors import BadInput, GalnbError, one_of
 from ..votes import Votes
 from .decoder import matched
@@ -85,6 +85,8 @@ class Board:
         As `anomaly.table` gives, one row a galaxy; see `take`.
     flags : Table or None
         Which galaxies look like artefacts; see `artefacts.flags`.
+    features : ndarray (n, k) or None
+        What is measured of galaxies, beside their latents, for the votes to teach; see `know`.
     share : float
         Lambda of AS = lambda G + (1 - lambda) C; see `anomaly.blend`.
     voted : dict of row to choice
@@ -92,7 +94,7 @@ class Board:
 
     def __init__(self, latents, votes: Votes, *, seed: int = 0):
         self.latents, self.votes, self.seed, self.lock = latents, votes, seed, threading.RLock()
-        self.scores, self.flags, self.share = Table(), None, 0.7
+        self.scores, self.flags, self.features, self.share = Table(), None, None, 0.7
         self.ranking, self.version, self._learned = None, 0, 0
         self._learning = threading.Lock()
         self.voted: dict[int, str] = {}
@@ -118,6 +120,20 @@ class Board:
             self.scores = found
             self._standings = {name: kept for name, kept in self._standings.items() if name == VOTES}
             self._learned = -1
+
+    def know(self, found) -> None:
+        """Have these features, a Table or array (n, k), taught by the votes from now on, beside the latents.
+
+        BadInput where they are not of these galaxies.
+        """
+        if isinstance(found, Table) and "id" in found.colnames:
+            if not np.array_equal(np.asarray(found["id"]), self.latents.id[:]):
+                raise BadInput(
+                    "features", "their ids are others than the latents', or in another order; sort them"
+                )
+        found = features.beside(np.zeros((len(self.latents), 0)), found)
+        with self._learning:
+            self.features, self._learned = found, -1
 
     @property
     def names(self) -> list[str]:
@@ -172,6 +188,7 @@ class Board:
             version, voted = self.version, dict(self.voted)
             if version != self._learned:
                 z = self.latents.z[:]
+                z = z if self.features is None else np.concatenate([z, self.features], axis=1)
                 found = ranking.rank(z, voted, scores=prior, seed=self.seed) if voted else None
                 self.ranking, self._learned = found, version
 

@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from .. import anomaly, artefacts
+from .. import features as measured
 from ..errors import GalnbError, one_of
 from ..export import export
 from ..figures import to_png, wall_figure
@@ -41,6 +42,7 @@ class Hunt(Part):
         scores=None,
         kinds=QUICK,
         votes=None,
+        features=None,
         per_page=24,
         worker=None,
     ):
@@ -58,12 +60,15 @@ class Hunt(Part):
         self.busy, self.fresh, self._seq, self._share_seq = "", 0, 0, 0
         self._asked = self._scoring = self._touched = self._stale = False
         self._thumbs: OrderedDict[int, bytes] = OrderedDict()
+        self._noted: dict[int, str] = {}  # notes on galaxies that have no vote yet
         self._agreement = None
         for kind in kinds:
             one_of("kind", kind, anomaly.KINDS)
         self.kinds = tuple(kinds)
         if scores is not None:
             self.take(scores)
+        if features is not None:
+            self.board.know(features)
         self._leave_votes = self.votes.on_change(self._voted)
 
     def close(self):
@@ -117,19 +122,27 @@ class Hunt(Part):
         if self.stamps is not None:
             self.busy = "Looking for artefacts"
             self.tell_state()
-            self.board.flags = self._flags()
+            self.board.flags = self._looked_at(artefacts.flags, False)
+            self.refresh()
+        if self.stamps is not None and self.board.features is None:
+            self.busy = "Measuring galaxies"
+            self.tell_state()
+            self.board.know(self._looked_at(measured.measure, np.nan))
+            if self.board.voted:
+                self.later("learn", self.board.learn, lambda _: None, worker=self.learner)
         self.busy = ""
         self.refresh()
 
-    def _flags(self) -> Table:
+    def _looked_at(self, look, missing) -> Table:
+        """What `look` finds of all galaxies that have an image, and `missing` of the others."""
         rows = np.flatnonzero(self.stamps.has(np.arange(len(self.session.latents))))
         found = Table()
         for part in np.array_split(rows, max(-(-len(rows) // MANY), 1)):
-            flags = artefacts.flags(self.stamps.read(part))
-            for name in flags.colnames:
+            seen = look(self.stamps.read(part))
+            for name in seen.colnames:
                 if name not in found.colnames:
-                    found[name] = np.zeros(len(self.session.latents), dtype=bool)
-                found[name][part] = flags[name]
+                    found[name] = np.full(len(self.session.latents), missing)
+                found[name][part] = seen[name]
         return found
 
     # what Python and the browser ask for
@@ -150,13 +163,28 @@ class Hunt(Part):
             self._stale, self.start = True, 0
         self.refresh()
 
-    def vote(self, row: int, choice: str | None, note: str = "") -> None:
+    def vote(self, row: int, choice: str | None, note: str | None = None) -> None:
+        """Vote, or take the vote away for None; where no note is given, the one that is there stays."""
         self._touched = True
         id = self.session.latents.id[row].item()
         if choice is None:
             self.votes.clear(id)
         else:
+            note = self.noted(row) if note is None else note
+            self._noted.pop(row, None)
             self.votes.vote(id, choice, note=note)
+
+    def note(self, row: int, text: str) -> None:
+        """Note something on a galaxy: with its vote, or, where there is none yet, with the next."""
+        choice = self.votes.get(self.session.latents.id[row].item())
+        if choice is None:
+            self._noted[row] = text
+        else:
+            self.vote(row, choice, text)
+
+    def noted(self, row: int) -> str:
+        """The note on a galaxy, empty where there is none."""
+        return self._noted.get(row, "") or self.votes.note(self.session.latents.id[row].item())
 
     def step(self, back: bool):
         """Undo or redo a vote, and pick its galaxy; its id, or None."""
