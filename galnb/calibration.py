@@ -86,7 +86,7 @@ def photoz_scores(draws: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict of float
-        `pit_ks`, Kolmogorov-Smirnov distance of the PIT from uniform; `crps`, its mean; of the medians' errors
+        `pit_ks`, Kolmogorov-Smirnov distance of the PIT from uniform; the mean `crps`; of the medians' errors
         (z - z_spec) / (1 + z_spec): `bias`, their median, `sigma_68`, `outliers`, the share beyond 0.15.
     """
     error = (np.median(draws, axis=1) - truth) / (1 + np.asarray(truth))
