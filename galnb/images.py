@@ -154,6 +154,26 @@ class Images:
         scale = None if self.pixel_scale is None else self.pixel_scale * height / size
         return replace(self, pixels=pixels, pixel_scale=scale)
 
+    def bin(self, factor: int) -> Images:
+        """Means of `factor` x `factor` pixels; `pixel_scale` follows, independent noise stays so.
+
+        What is left over at the bottom and the right is cut off. Raises ValueError if nothing else is left.
+
+        >>> Images(np.arange(16.0).reshape(1, 1, 4, 4)).bin(2).pixels[0, 0].tolist()
+        [[2.5, 4.5], [10.5, 12.5]]
+        """
+        height, width = (length // factor if factor >= 1 else 0 for length in self.shape)
+        if not height or not width:
+            raise ValueError(f"factor={factor}, wanted 1 to the {min(self.shape)} pixels of a side")
+        pixels = self.pixels[:, :, : height * factor, : width * factor]
+        pixels = pixels.reshape(len(self), len(self.bands), height, factor, width, factor).mean((3, 5))
+        scale = None if self.pixel_scale is None else self.pixel_scale * factor
+        return replace(self, pixels=pixels, pixel_scale=scale)
+
+    def grey(self) -> Images:
+        """One band, "grey": the mean of all."""
+        return replace(self, pixels=self.pixels.mean(axis=1, keepdims=True), bands=("grey",))
+
     def finite(self) -> np.ndarray:
         """Which images (n,) have neither NaN nor infinite pixels."""
         return np.isfinite(self.pixels).all(axis=(1, 2, 3))
