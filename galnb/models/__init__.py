@@ -17,6 +17,7 @@ MEMBERS = {
     "vaegan": "galnb.models.vaegan:VAEGAN",
     "vqvae": "galnb.models.vqvae:VQVAE",
     "wgan": "galnb.models.wgan:WGAN",
+    "pixelcnn": "galnb.models.pixelcnn:PixelCNN",
     "invariant": "galnb.models.invariant:Invariant",
 }
 

@@ -10,6 +10,7 @@ from galnb.images import Images
 from galnb.train import Settings, fit
 
 ADVERSARIAL = ("wgan",)  # members whose loss need not fall, by name
+LATENTLESS = ("pixelcnn",)  # members that turn nothing into latents
 SHAPES = [(28, ("r",)), (45, ("g", "r", "i", "z", "y")), (64, ("i", "r", "g"))]
 
 
@@ -20,7 +21,8 @@ def name(request):
 
 def build(name, size=28, bands=("r",), latent_dim=8):
     torch.manual_seed(0)
-    return models.load(name, size=size, bands=bands, latent_dim=latent_dim)
+    options = {} if name in LATENTLESS else {"latent_dim": latent_dim}
+    return models.load(name, size=size, bands=bands, **options)
 
 
 def easy(n=40, size=28, n_bands=1):
