@@ -18,10 +18,11 @@ from .errors import BadInput, one_of
 from .images import Images
 from .models.base import Model
 from .provenance import array_hash, held_out
+from .sky import sky_only
 from .train import Settings, fit
 
 TABLES = {
-    "data": {"source", "crop", "held_out"},
+    "data": {"source", "crop", "bin", "grey", "sky", "held_out"},
     "model": {"kind"},
     "train": {field.name for field in fields(Settings)},
 }
@@ -62,13 +63,22 @@ def read(path: str | Path) -> dict:
 
 
 def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
-    """The recipe's galaxies, cropped, and the mask (n,) of the held-out ones."""
+    """The recipe's galaxies, cropped, and the mask (n,) of the held-out ones.
+
+    Of [data], `crop` is done first, then `bin`; `grey = true` leaves the mean of bands, `sky = true` the sky.
+    """
     options = {k: v for k, v in recipe["data"].items() if k not in TABLES["data"]}
     if "path" in options:
         options["path"] = Path(folder) / options["path"]
     images = sources.load(recipe["data"]["source"], **_tuples(options)).read(skip_bad=True)
     if "crop" in recipe["data"]:
         images = images.crop(recipe["data"]["crop"])
+    if "bin" in recipe["data"]:
+        images = images.bin(recipe["data"]["bin"])
+    if recipe["data"].get("grey", False):
+        images = images.grey()
+    if recipe["data"].get("sky", False):
+        images = sky_only(images)
     return images, held_out(images.id, share=recipe["data"].get("held_out", 0.2))
 
 
@@ -131,13 +141,24 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
         "n_train": int((~mask).sum()),
         "n_held_out": int(mask.sum()),
         "data_sha256": array_hash(images.pixels),
-        "compression": metrics.ratios((len(model.bands), model.size, model.size), model.config["latent_dim"]),
     }
+    if "latent_dim" in model.config:
+        shape = (len(model.bands), model.size, model.size)
+        card["compression"] = metrics.ratios(shape, model.config["latent_dim"])
     saved = weights.save(model, out / recipe["name"], card=card, half=True)
     if not mask.any():
         return saved
-    scores = metrics.fidelity(images[mask], reconstruct(images[mask], weights.load(saved)))
+    scores = _scores(weights.load(saved), images[mask])
     return weights.save(model, saved, card=card | {"held_out": scores}, half=True)
+
+
+def _scores(model: Model, images: Images) -> dict[str, float]:
+    """What a reconstruction keeps; of a model of pixels, which has none, the bits that their levels take."""
+    if model.can("decode"):
+        return metrics.fidelity(images, reconstruct(images, model))
+    with torch.inference_mode():
+        bits = [model.bits(model.tensor(images[i : i + 256])) for i in range(0, len(images), 256)]
+    return {"bits_per_dimension": float(torch.cat(bits).nanmean())}
 
 
 def _labels(model: Model, images: Images) -> Table | None:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from galnb import recipe, weights
 from galnb.errors import BadInput, BandMismatch
@@ -177,6 +178,35 @@ def test_a_misspelt_recipe_is_one_error_that_names_the_file(kitchen, change, rea
 def test_what_the_recipe_asks_for_and_is_not_there_is_said(kitchen, change, kind, reason):
     with pytest.raises(kind, match=reason):
         cook(kitchen(change))
+
+
+def test_a_model_of_pixels_is_told_by_its_bits_and_has_no_ratio(kitchen):
+    changes = [
+        ("crop = 28", "crop = 28\nbin = 2\ngrey = true"),
+        ('kind = "ae"\nbands = ["r"]\nsize = 28', 'kind = "pixelcnn"\nbands = ["grey"]\nsize = 14'),
+        ("latent_dim = 3\nwidths = [8, 8, 8]", "width = 8\nvertical = [1]\nhorizontal = 1"),
+    ]
+    saved = cook(kitchen(*changes))
+    card = weights.card(saved)
+    assert "compression" not in card and 0 < card["held_out"]["bits_per_dimension"] < 8
+    described = recipe.read(saved.parents[1] / "toy.toml")
+    images, mask = recipe.load_data(described, saved.parents[1])
+    bits = weights.load(saved).bits(torch.from_numpy(images[mask].pixels))
+    assert card["held_out"]["bits_per_dimension"] == pytest.approx(float(bits.detach().mean()), rel=1e-5)
+
+
+def test_what_is_no_sky_can_be_left_out(kitchen):
+    changes = [
+        ("crop = 28", "crop = 28\nsky = true"),
+        ('kind = "ae"', 'kind = "pixelcnn"'),
+        ("latent_dim = 3\nwidths = [8, 8, 8]", "width = 8\nvertical = [1]\nhorizontal = 1\nholes = true"),
+    ]
+    path = kitchen(*changes)
+    images, _ = recipe.load_data(recipe.read(path), path.parent)
+    assert np.isnan(images.pixels[:, 0, 14, 14]).all() and 0.2 < np.isfinite(images.pixels).mean() < 0.8
+    assert 0 < weights.card(cook(path))["held_out"]["bits_per_dimension"] < 8
+    with pytest.raises(BadInput, match="NaN"):
+        cook(kitchen(*changes[:1]))
 
 
 def test_galaxies_that_are_not_finite_are_refused_before_training(kitchen):

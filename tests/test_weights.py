@@ -97,7 +97,8 @@ def test_a_misspelt_name_names_the_right_one():
 def test_shipped_weights_load_and_are_small(name):
     card = weights.card(name)
     assert set(card["config"]) <= set(weights.load(name).config)  # what came later has its default
-    assert card["bytes"] < 4_000_000 and card["credit"] and card["held_out"]["mse"] > 0
+    assert card["bytes"] < 4_000_000 and card["credit"]
+    assert card["held_out"]["bits_per_dimension" if card["model"] == "pixelcnn" else "mse"] > 0
 
 
 def test_all_shipped_weights_together_stay_under_25_mb():
