@@ -60,7 +60,7 @@ FLOORS = [
     {"survey"},
     {"encoding"},
     {"density"},
-    {"render", "recipe", "anomaly", "annotate", "calibration"},
+    {"render", "recipe", "anomaly", "annotate", "calibration", "contours", "weighing"},
     {"figures", "film"},
     {"demo", "imagined"},
     {"doctor"},

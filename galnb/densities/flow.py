@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -43,10 +44,12 @@ class Flow(Density):
         average: float = 0.99,
         held_out: float = 0.1,
         progress: bool = False,
+        watch: Callable[[Flow, int], None] | None = None,
     ) -> None:
         """Adam with a cosine of learning rates; averaged weights that weigh held-out points best are kept.
 
-        A share `held_out` of the points, where that makes 200, says which; else the last are kept.
+        A share `held_out` of the points, where that makes 200, says which; else the last are kept. After each
+        step `watch(density, step)` is called, with that step's weights; what it raises ends the learning.
         """
         from tqdm.auto import trange
 
@@ -72,6 +75,8 @@ class Flow(Density):
             keep = min(average, step / (step + 10))
             for a, b in zip(mean.parameters(), self.flow.parameters(), strict=True):
                 a.data.lerp_(b.data, 1 - keep)
+            if watch is not None:
+                watch(self, step)
             if held and (step % EVERY == 0 or step == steps):
                 judged = self._judge(mean, z[judges], c[judges], seed)
                 if judged < least:
