@@ -482,3 +482,15 @@ def test_a_note_stays_with_its_galaxy_whatever_is_voted(tmp_path):
     )
     panel.vote(3, "ordinary", note="")
     assert panel.votes.note(3) == ""
+
+
+def test_galaxies_are_measured_in_the_background_for_the_votes_to_learn(tab, panel):
+    panel.bench.slow.wait()
+    assert panel.bench.board.features.shape[0] == len(LATENTS) and not panel.bench.busy
+    panel.vote(str(LATENTS.id[0]), "interesting")
+    panel.order_by("my votes")
+    assert len(panel.ranked) == len(LATENTS) and panel.bench.board.ranking._space.shape[1] == 20
+    tab.say("note", row=0, text="a tail")
+    assert panel.votes.note(str(LATENTS.id[0])) == "a tail"
+    tab.say("note", row=0, text=7)
+    assert "wanted a note" in panel.bench.problem

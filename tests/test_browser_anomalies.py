@@ -110,9 +110,9 @@ def test_a_note_is_typed_without_voting_and_goes_out_with_the_votes(page):
     page.press("Escape")
     assert note.input_value() == "" and page.ask(stored) == ""
     page.press("n")
-    page.page.keyboard.type("two nuclei, a tail; o i a u r")
+    page.page.keyboard.type("two nuclei, or a tail of its own")
     page.press("Enter")
-    assert page.until(stored, lambda text: text != "") == "two nuclei, a tail; o i a u r"
+    assert page.until(stored, lambda text: text != "") == "two nuclei, or a tail of its own"
     assert page.votes(lambda votes: True) == before and page.wall() == wall
     page.press("a")  # the wall has the keys again, and another vote leaves the note
     page.votes(lambda votes: votes[wall[0]] == "artefact")
@@ -127,7 +127,7 @@ def test_a_note_is_typed_without_voting_and_goes_out_with_the_votes(page):
         with page.page.expect_download() as waiting:
             page.page.get_by_role("button", name=kind, exact=True).click()
         with open(waiting.value.path(), "rb") as file:
-            assert b"two nuclei, a tail; o i a u r" in file.read()
+            assert b"two nuclei, or a tail of its own" in file.read()
 
 
 def test_a_note_before_the_vote_is_kept_with_it(page):
