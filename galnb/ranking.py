@@ -134,7 +134,7 @@ def rank(z, votes: Mapping[int, str], *, scores=None, method: str = "forest", se
     ----------
     z : array (n, d)
         Latents, or any other features; those that carry what is wanted (such as a measured asymmetry) need
-        fewer votes. Each is divided by its standard deviation.
+        fewer votes (`features.beside` joins both). Each is divided by its standard deviation.
     votes : mapping of int to str
         "interesting", "ordinary" or "artefact" by row; `Votes.by_row` gives it.
     scores : array (n,) or (n, k), optional
