@@ -60,7 +60,7 @@ FLOORS = [
     {"survey"},
     {"encoding"},
     {"density"},
-    {"render", "recipe", "anomaly", "annotate", "calibration", "contours", "weighing"},
+    {"render", "recipe", "anomaly", "annotate", "calibration", "contours", "weighing", "bending"},
     {"figures", "film"},
     {"demo", "imagined"},
     {"doctor"},
