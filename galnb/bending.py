@@ -36,7 +36,7 @@ class Coupling:
     Examples
     --------
     >>> layer = Coupling(scale=0.5, shift=1.0)
-    >>> x = layer.forward(np.array([[0.3, -1.0]]))
+    >>> x, log_det = layer.step(np.array([[0.3, -1.0]]))
     >>> bool(np.allclose(layer.inverse(x), [[0.3, -1.0]]))
     True
     """
@@ -46,16 +46,19 @@ class Coupling:
     wiggle: float = 1.0
     moves: int = 1
 
-    def _terms(self, x: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
-        angle = self.wiggle * x[..., 1 - self.moves]
-        return fraction * self.scale * np.sin(angle), fraction * self.shift * np.cos(angle)
+    def step(self, x: np.ndarray, fraction: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Where points (..., 2) go, and the log (...) of the factor by which a small area there grows.
 
-    def forward(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
-        """Where points (..., 2) go; a fraction of the layer has as much of s and of t."""
+        A fraction of the layer has as much of s and of t.
+        """
         s, t = self._terms(x, fraction)
         out = np.array(x, dtype=np.float64)
         out[..., self.moves] = out[..., self.moves] * np.exp(s) + t
-        return out
+        return out, s
+
+    def _terms(self, x: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        angle = self.wiggle * x[..., 1 - self.moves]
+        return fraction * self.scale * np.sin(angle), fraction * self.shift * np.cos(angle)
 
     def inverse(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
         """Where points (..., 2) came from."""
@@ -63,10 +66,6 @@ class Coupling:
         out = np.array(x, dtype=np.float64)
         out[..., self.moves] = (out[..., self.moves] - t) * np.exp(-s)
         return out
-
-    def log_det(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
-        """Log of the factor (...) by which a small area at x (..., 2) grows."""
-        return self._terms(x, fraction)[0]
 
     def jacobian(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
         """Derivatives (..., 2, 2), out by in."""
@@ -95,8 +94,10 @@ class Learned:
         out, log_det = transform.call_and_ladj(flat)
         return out.numpy().reshape(x.shape), log_det.numpy().reshape(x.shape[:-1])
 
-    def forward(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
-        return x + fraction * (self._through(x, self.back.inv)[0] - x)
+    def step(self, x: np.ndarray, fraction: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        there, log_det = self._through(x, self.back.inv)
+        # only one coordinate moves: what a part of the way does to it is that part of its derivative
+        return x + fraction * (there - x), np.log1p(fraction * np.expm1(log_det))
 
     def inverse(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
         whole = self._through(x, self.back)[0]
@@ -105,13 +106,9 @@ class Learned:
         low, high = np.minimum(x, whole), np.maximum(x, whole)  # a part moves less than all
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            beyond = self.forward(middle, fraction) > x
+            beyond = self.step(middle, fraction)[0] > x
             low, high = np.where(beyond, low, middle), np.where(beyond, middle, high)
         return (low + high) / 2
-
-    def log_det(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
-        # only one coordinate moves: what a part of the way does to it is that part of its derivative
-        return np.log1p(fraction * np.expm1(self._through(x, self.back.inv)[1]))
 
     def jacobian(self, x: np.ndarray, fraction: float = 1.0) -> np.ndarray:
         flat = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64).reshape(-1, 2))
@@ -164,8 +161,8 @@ class Bend:
         x = np.asarray(u, dtype=np.float64)
         log_det = np.zeros(x.shape[:-1])
         for layer, fraction in self._parts(depth):
-            log_det = log_det + layer.log_det(x, fraction)
-            x = layer.forward(x, fraction)
+            x, more = layer.step(x, fraction)
+            log_det = log_det + more
         return x, log_det
 
     def inverse(self, x: np.ndarray, depth: float | None = None) -> np.ndarray:
@@ -180,7 +177,7 @@ class Bend:
         x, out = np.asarray(u, dtype=np.float64), np.eye(2)
         for layer, fraction in self._parts(depth):
             out = layer.jacobian(x, fraction) @ out
-            x = layer.forward(x, fraction)
+            x = layer.step(x, fraction)[0]
         return np.broadcast_to(out, (*x.shape[:-1], 2, 2))
 
     def log_prob(self, x: np.ndarray, depth: float | None = None) -> np.ndarray:
@@ -247,11 +244,10 @@ def white(points) -> np.ndarray:
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < SMALLEST:
         raise BadInput("the target", f"{points.shape} finite points came, wanted (n, 2) with n >= {SMALLEST}")
     centered = points - points.mean(axis=0)
-    try:
-        root = np.linalg.cholesky(np.cov(centered.T))
-    except np.linalg.LinAlgError:
-        raise BadInput("the target", "its points lie on a line; choose two other columns") from None
-    return np.linalg.solve(root, centered.T).T
+    covariance = np.cov(centered.T)
+    if np.linalg.eigvalsh(covariance)[0] < 1e-10 * covariance.trace():
+        raise BadInput("the target", "its points lie on a line; choose two other columns")
+    return np.linalg.solve(np.linalg.cholesky(covariance), centered.T).T
 
 
 def learn(
