@@ -64,7 +64,7 @@ def reach(model, seen_by):
     """Which pixels (size, size) a pixel's numbers hang on, by gradients."""
     u, known = levels(model, n=1)
     u.requires_grad_()
-    model.numbers(u, known)[:, *seen_by].square().sum().backward()
+    model.numbers(u, known)[:, :, *seen_by].square().sum().backward()
     return u.grad.abs().amax((0, 1)) > 0
 
 
@@ -125,12 +125,12 @@ def test_two_stacks_see_all_that_is_before_and_masks_are_blind_on_the_right():
 def test_a_band_hangs_on_the_bands_before_it_only():
     pixel = Logistics(n_bands=3, mixtures=2, levels=16)
     torch.manual_seed(0)
-    numbers, u = torch.randn(pixel.numbers), (2 * torch.rand(3) - 1).requires_grad_()
+    numbers, u = torch.randn(1, pixel.numbers), (2 * torch.rand(1, 3) - 1).requires_grad_()
     each = pixel.log_prob(numbers, u, each=True)
     for band in range(3):
-        (grad,) = torch.autograd.grad(each[band], u, retain_graph=True)
-        assert (grad[: band + 1] != 0).all() and (grad[band + 1 :] == 0).all()
-    torch.testing.assert_close(each.sum(), pixel.log_prob(numbers, u))
+        (grad,) = torch.autograd.grad(each[0, band], u, retain_graph=True)
+        assert (grad[0, : band + 1] != 0).all() and (grad[0, band + 1 :] == 0).all()
+    torch.testing.assert_close(each.sum(1), pixel.log_prob(numbers, u))
 
 
 # that its probabilities are some
@@ -219,7 +219,7 @@ def naive(model, x, mask, generator, y=None):
         chance = torch.rand(width, n, 1 + bands, generator=generator, dtype=torch.float64)
         for column in range(width):
             if not mask[row, column]:
-                numbers = model.numbers(drawn, known, y)[:, row, column]
+                numbers = model.numbers(drawn, known, y)[:, :, row, column]
                 drawn[:, :, row, column] = model.pixel.draw(numbers, chance[column])
     return (drawn + 1) / 2
 
@@ -317,7 +317,7 @@ def test_before_training_it_is_a_linear_autoregression():
     model = PixelCNN(("r",), 24, width=8, vertical=(1,), horizontal=1).eval()
     model.warm_start([x])
     u, known = model.quantised(x)
-    expected = (model.numbers(u, known)[:, 1:, 1:, -1] + 1) / 2
+    expected = (model.numbers(u, known)[:, -1, 1:, 1:] + 1) / 2
     truth = 0.5 + 0.48 * (x[:, 0, :-1, 1:] + x[:, 0, 1:, :-1] - 1)
     assert float((expected - truth).std()) < 0.1 * 0.03
     entropy = math.log2(0.03 * 255 * math.sqrt(2 * math.pi * math.e))

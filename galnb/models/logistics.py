@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+PART = 4096  # pixels at a time: few enough for a processor's cache
+WIDEST = 10.0  # logarithm of a scale at which all levels inside are alike
+
+
 class Logistics:
     """What the numbers of a network say about one pixel's levels.
 
@@ -39,51 +43,58 @@ class Logistics:
         self.numbers = self.said + n_bands  # that describe a pixel; the last are where means are counted from
 
     def split(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Log weights (..., mixture), offsets, log scales (..., band, mixture), slopes (..., pair, mixture)
-        and expected levels (..., band), from which offsets and slopes count."""
+        """Log weights (n, mixture, ...), offsets and log scales (n, band, mixture, ...), slopes
+        (n, pair, mixture, ...), and expected levels (n, band, ...), from which offsets and slopes count."""
         b = self.n_bands
-        parts = numbers[..., : self.said].unflatten(-1, (-1, self.mixtures))
-        log_weight = torch.log_softmax(parts[..., 0, :], dim=-1)
-        log_scale = parts[..., 1 + b : 1 + 2 * b, :].clamp_min(self.sharpest)
-        return log_weight, parts[..., 1 : 1 + b, :], log_scale, parts[..., 1 + 2 * b :, :], numbers[..., -b:]
+        parts = numbers[:, : self.said].unflatten(1, (-1, self.mixtures))
+        log_weight = torch.log_softmax(parts[:, 0], dim=1)
+        log_scale = parts[:, 1 + b : 1 + 2 * b].clamp(self.sharpest, WIDEST)
+        return log_weight, parts[:, 1 : 1 + b], log_scale, parts[:, 1 + 2 * b :], numbers[:, -b:]
 
     def means(self, offset: Tensor, slope: Tensor, expected: Tensor, u: Tensor) -> Tensor:
-        """Means (..., band, mixture), given the levels u (..., band) of the bands before each."""
-        mean = expected[..., None] + offset
+        """Means (n, band, mixture, ...), given the levels u (n, band, ...) of the bands before each."""
+        mean = expected[:, :, None] + offset
         if not self.pairs:
             return mean
-        rows, left = list(mean.unbind(-2)), (u - expected)[..., None]
+        rows, left = list(mean.unbind(1)), (u - expected)[:, :, None]
         for place, (band, before) in enumerate(self.pairs):
-            rows[band] = rows[band] + slope[..., place, :] * left[..., before, :]
-        return torch.stack(rows, dim=-2)
+            rows[band] = rows[band] + slope[:, place] * left[:, before]
+        return torch.stack(rows, dim=1)
 
     def log_prob(self, numbers: Tensor, u: Tensor, *, each: bool = False) -> Tensor:
-        """Log probability (...) in nats of pixels' levels u (..., band); with `each`, (..., band).
+        """Log probability (n, ...) in nats of pixels' levels u (n, band, ...); with `each`, (n, band, ...).
 
-        That of each band is given those before it.
+        That of each band is given those before it. `numbers` are (n, number, ...).
         """
+        n = max(1, PART // max(1, math.prod(u.shape[2:])))
+        if len(u) > n and not each:
+            parts = zip(numbers.split(n), u.split(n), strict=True)
+            return torch.cat([self.log_prob(*part) for part in parts])
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
-        log_p = self._levels(u[..., None], self.means(offset, slope, expected, u), log_scale)
+        u = u.contiguous()
+        log_p = self._levels(u[:, :, None], self.means(offset, slope, expected, u), log_scale)
         if not each:
-            return torch.logsumexp(log_weight + log_p.sum(-2), dim=-1)
-        joint = log_weight[..., None, :] + log_p.cumsum(-2)
-        joint = torch.logsumexp(joint, dim=-1)
-        return torch.diff(joint, dim=-1, prepend=torch.zeros_like(joint[..., :1]))
+            return torch.logsumexp(log_weight + log_p.sum(1), dim=1)
+        joint = torch.logsumexp(log_weight[:, None] + log_p.cumsum(1), dim=2)
+        return torch.diff(joint, dim=1, prepend=torch.zeros_like(joint[:, :1]))
 
     def pmf(self, numbers: Tensor, before: Tensor) -> Tensor:
-        """Probabilities (n, level) of the band after those whose levels u are `before` (n, bands)."""
+        """Probabilities (n, level) of the band after those whose levels u are `before` (n, bands).
+
+        `numbers` are (n, number), of one pixel each.
+        """
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
         band = before.shape[1]
         mean = self.means(offset, slope, expected, F.pad(before, (0, self.n_bands - band)))
         if band:
             known = self._levels(before[..., None], mean[:, :band], log_scale[:, :band])
             log_weight = torch.log_softmax(log_weight + known.sum(1), dim=1)
-        grid = torch.linspace(-1, 1, self.levels, dtype=numbers.dtype, device=numbers.device)[:, None]
-        log_p = self._levels(grid, mean[:, band, None], log_scale[:, band, None])  # (n, level, mixture)
-        return torch.logsumexp(log_weight[:, None] + log_p, dim=2).exp()
+        grid = torch.linspace(-1, 1, self.levels, dtype=numbers.dtype, device=numbers.device)
+        log_p = self._levels(grid, mean[:, band, :, None], log_scale[:, band, :, None])  # (n, mixture, level)
+        return torch.logsumexp(log_weight[:, :, None] + log_p, dim=1).exp()
 
     def draw(self, numbers: Tensor, chance: Tensor) -> Tensor:
-        """Levels u (n, band) by uniform numbers `chance` (n, 1 + band): one to choose, one a band."""
+        """Levels u (n, band) by numbers (n, number) and a uniform `chance` (n, 1 + band) to choose and for each."""
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
         chosen = (log_weight.exp().cumsum(1) < chance[:, :1]).sum(1).clamp_max(self.mixtures - 1)
         of = lambda values: torch.take_along_dim(values, chosen[:, None, None], dim=2)[..., 0]  # noqa: E731
@@ -108,5 +119,5 @@ class Logistics:
         middle, reach = slope * (u - mean), slope * self.half
         more, less = F.softplus(-middle - reach), F.softplus(middle - reach)
         # log(sigmoid(a) - sigmoid(b)) = logsigmoid(a) + logsigmoid(-b) + log(1 - exp(b - a))
-        inside = torch.log(-torch.expm1(-2 * reach.clamp_min(1e-7))) - more - less
+        inside = torch.log(-torch.expm1(-2 * reach)) - more - less
         return torch.where(u < self.half - 1, -more, torch.where(u > 1 - self.half, -less, inside))

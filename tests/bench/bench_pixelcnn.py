@@ -53,7 +53,7 @@ def again(model: PixelCNN, x: torch.Tensor, seed: int) -> torch.Tensor:
     for row in range(height):
         chance = torch.rand(width, n, 1 + bands, generator=rng, dtype=torch.float64).to(u)
         for column in range(width):
-            drawn = model.pixel.draw(numbers[:, row, column], chance[column])
+            drawn = model.pixel.draw(numbers[:, :, row, column], chance[column])
             same[:, row, column] = ((drawn - u[:, :, row, column]).abs() < model.pixel.half).all(1)
     return same
 
