@@ -73,7 +73,7 @@ def speed(size: int, counts: tuple[int, ...]) -> None:
         drawn = exact.sample(n, torch.Generator().manual_seed(1))
         shares = [float(again(m, y, 1).double().mean()) for m, y in ((model, x), (exact, drawn))]
         print(
-            f"| {n} galaxies | {took:.2f} | {naive:.0f} | {naive / took:.0f} | "
+            f"| {n} at once | {took:.2f} | {naive:.0f} | {naive / took:.0f} | "
             f"{shares[0]:.5f} float32, {shares[1]:.5f} float64 |",
             flush=True,
         )
