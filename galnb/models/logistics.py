@@ -93,7 +93,7 @@ class Logistics:
         return torch.logsumexp(log_weight[:, :, None] + log_p, dim=1).exp()
 
     def draw(self, numbers: Tensor, chance: Tensor) -> Tensor:
-        """Levels u (n, band) by numbers (n, number) and uniform `chance` (n, 1 + band): to choose, and a band."""
+        """Levels u (n, band), drawn by `chance` (n, 1 + band) of 0 to 1: one to choose, and one a band."""
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
         chosen = (log_weight.exp().cumsum(1) < chance[:, :1]).sum(1).clamp_max(self.mixtures - 1)
         of = lambda values: torch.take_along_dim(values, chosen[:, None, None], dim=2)[..., 0]  # noqa: E731
