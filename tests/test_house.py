@@ -36,7 +36,7 @@ FLOORS = [
         "reduce",
         "vectors",
     },
-    {"conditions", "known", "votes", "artefacts", "sky"},
+    {"conditions", "known", "votes", "artefacts", "sky", "fields"},
     {
         "sources",
         "models",
@@ -62,7 +62,7 @@ FLOORS = [
     {"density"},
     {"render", "recipe", "anomaly", "annotate", "calibration", "contours", "weighing", "bending"},
     {"figures", "film"},
-    {"demo", "imagined"},
+    {"demo", "imagined", "emulator"},
     {"doctor"},
     {"widgets", "cli"},
 ]
