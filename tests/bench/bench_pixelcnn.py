@@ -6,7 +6,7 @@ seen in one pass over what was drawn: with the same chances, each pixel comes ou
 against the bare network.
 
 Knowledge: bits per dimension of held-out galaxies of gz2_7704, 32 x 32 pixels of 256 levels, of the shipped
-weights, lossless coders, and simple models of the same pixels.
+weights, of lossless coders, whose files' headers count, and of simple models of the same pixels.
 """
 
 from __future__ import annotations
