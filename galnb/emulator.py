@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from . import density
+from . import fields as slices
 from .errors import BadInput
+from .figures import OKABE_ITO, _figure
 
 TOP = 4  # pixels a side of the coarsest field
 BLOCK = 20_000  # sites at a time
@@ -158,3 +160,120 @@ def _known(coarse: np.ndarray, details: np.ndarray, place: int) -> np.ndarray:
     others = [seen(coarse, (i, j)) - middle for i in reach for j in reach if (i, j) != (0, 0)]
     pixels = np.stack([middle, *others], axis=-1)
     return np.concatenate([pixels, *(seen(details, by) for by in DRAWN[place])], axis=-1)
+
+
+def emulation_figure(
+    many: np.ndarray,
+    shown: np.ndarray,
+    drawn: np.ndarray,
+    *,
+    box: float = slices.BOX,
+    counts=(50, 100, 200, 500, 1000, 2000, 5000),
+    width: float = 11.6,
+):
+    """Fields simulated and emulated, their spectra, correlations, and how many simulations that is worth.
+
+    Parameters
+    ----------
+    many : ndarray (n, size, size)
+        Simulated density contrasts. One half serves as truth, subsets of the other make the curve.
+    shown : ndarray (m, size, size)
+        Those that the emulator learned from.
+    drawn : ndarray (l, size, size)
+        The emulator's.
+    box : float
+        Side in Mpc/h.
+    counts : sequence of int
+        Of simulations, along the curve, as far as a quarter of `many`.
+    width : float
+        Inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    k, power, _ = slices.power_spectrum(many, box)
+    own, found = (slices.power_spectrum(x, box)[1] for x in (shown, drawn))
+    half, pool = power[::2], power[1::2]
+    true = slices.covariance(half)
+    figure = _figure(width, width * 0.82)
+    top, middle, low = figure.subfigures(3, 1, height_ratios=(1.35, 2.6, 2.5))
+    _walls(top, (("simulated", many), ("emulated", drawn)), box)
+    left, right = middle.subplots(1, 2)
+    _spectra(left, k, power, found)
+    _worth(right, half, pool, own, found, counts)
+    axes = low.subplots(1, 3)
+    names = (f"{len(half):,} simulations", f"{len(shown):,} simulations", f"emulator, shown {len(shown):,}")
+    for ax, name, matrix in zip(axes, names, (true, *map(slices.covariance, (own, found))), strict=True):
+        edges = (k[0] - (k[1] - k[0]) / 2, k[-1] + (k[-1] - k[-2]) / 2)
+        options = dict(origin="lower", extent=edges * 2, vmin=-0.6, vmax=0.6, cmap="RdBu_r")
+        picture = ax.imshow(slices.correlation(matrix), **options)
+        ax.set_title(name, fontsize=13)
+        ax.set_xlabel("k (h/Mpc)", fontsize=13)
+        ax.set(xticks=ax.get_yticks()[1:-1:2], yticks=ax.get_yticks()[1:-1:2])
+    axes[0].set_ylabel("k (h/Mpc)", fontsize=13)
+    bar = low.colorbar(picture, ax=axes, shrink=0.85, pad=0.01, extend="max")
+    bar.set_label("correlation of power", fontsize=13)
+    for ax in figure.axes:
+        ax.tick_params(labelsize=12)
+    return figure
+
+
+def _walls(figure, walls, box: float, *, n: int = 4) -> None:
+    """Rows of fields side by side, in log(1 + delta) on one scale."""
+    high = np.quantile(np.log1p(walls[0][1][:100]), 0.998)
+    for part, (name, fields) in zip(figure.subfigures(1, 2, wspace=0.03), walls, strict=True):
+        title = f"{name}, {box:g} Mpc/h, log(1 + δ) from −{high:.1f} to {high:.1f}"
+        part.suptitle(title, fontsize=13)
+        for ax, field in zip(part.subplots(1, n), fields, strict=False):
+            ax.imshow(np.log1p(field), vmin=-high, vmax=high, cmap="inferno", interpolation="nearest")
+            ax.set_axis_off()
+
+
+def _spectra(ax, k: np.ndarray, power: np.ndarray, found: np.ndarray) -> None:
+    """Medians and the middle 68 % of spectra."""
+    for values, color, name in ((power, OKABE_ITO[7], "simulated"), (found, OKABE_ITO[3], "emulated")):
+        low, middle, high = np.quantile(values, (0.16, 0.5, 0.84), axis=0)
+        simulated = name == "simulated"
+        if simulated:
+            ax.fill_between(k, low, high, color=color, alpha=0.35, linewidth=0, label="simulated, 68 %")
+        else:
+            ax.plot(k, low, "--", color=color, linewidth=1.5, label="emulated, 68 %")
+            ax.plot(k, high, "--", color=color, linewidth=1.5)
+        ax.plot(k, middle, color=color, linewidth=2.5 if simulated else 1.5, label=f"{name}, median")
+    _logarithmic(ax, x=(0.03, 0.05, 0.1, 0.2, 0.3), y=(10, 20, 50, 100, 200, 500))
+    ax.set_xlabel("k (h/Mpc)", fontsize=13)
+    ax.set_ylabel("power (Mpc/h)$^2$", fontsize=13)
+    ax.legend(fontsize=12, frameon=False)
+
+
+def _worth(ax, half, pool, own, found, counts) -> None:
+    """Errors of covariances of so many simulations, and where the emulator's lies on that curve."""
+    true, counts = slices.covariance(half), np.array([n for n in counts if 2 * n <= len(pool)])
+    errors, scatter = slices.error_curve(pool, true, counts)
+    error = slices.difference(slices.covariance(found), true).error
+    worth = slices.simulations(error, counts, errors)
+    ax.fill_between(counts, errors - scatter, errors + scatter, color=OKABE_ITO[0], alpha=0.25, linewidth=0)
+    ax.plot(counts, errors, color=OKABE_ITO[0], linewidth=2, label="simulations alone")
+    alone = slices.difference(slices.covariance(own), true).error
+    ax.plot(len(own), alone, "o", color=OKABE_ITO[0], markersize=9, label=f"the {len(own):,} shown")
+    label = f"emulator: as about {float(f'{worth:.2g}'):,.0f}"
+    ax.axhline(error, color=OKABE_ITO[3], linewidth=2, label=label)
+    ax.plot(worth, error, "o", color=OKABE_ITO[3], markersize=9)
+    _logarithmic(
+        ax, x=(50, 100, 200, 500, 1000, 2000, 5000, 10_000), y=(0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3)
+    )
+    ax.set_xlabel("simulations", fontsize=13)
+    ax.set_ylabel("error of the covariance", fontsize=13)
+    ax.legend(fontsize=12, frameon=False)
+
+
+def _logarithmic(ax, *, x, y) -> None:
+    """Logarithmic axes with those of the ticks that are in view, in plain numbers."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    ax.set(xscale="log", yscale="log")
+    for axis, ticks, (low, high) in ((ax.xaxis, x, ax.get_xlim()), (ax.yaxis, y, ax.get_ylim())):
+        axis.set_minor_locator(NullLocator())
+        axis.set_ticks([t for t in ticks if low <= t <= high], labels=None)
+        axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:,g}"))

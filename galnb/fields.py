@@ -246,6 +246,23 @@ def blend(spectra: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
     return root @ (weight * np.eye(bins) + (1 - weight) * own) @ root.T, weight
 
 
+def error_curve(spectra: np.ndarray, true: np.ndarray, counts) -> tuple[np.ndarray, np.ndarray]:
+    """`Difference.error` of covariances of `counts` (count,) of the spectra (n, bin): mean, scatter.
+
+    Of at most 50 subsets that share no spectrum; the scatter of a single one is NaN.
+
+    >>> spectra = np.random.default_rng(0).normal(size=(4000, 8))
+    >>> error_curve(spectra, np.eye(8), [100, 400])[0].round(2)
+    array([0.1 , 0.05])
+    """
+    found = []
+    for n in counts:
+        parts = [spectra[i : i + n] for i in range(0, len(spectra) - n + 1, n)][:50]
+        errors = [difference(covariance(part), true).error for part in parts]
+        found.append((np.mean(errors), np.std(errors, ddof=1) if len(errors) > 1 else np.nan))
+    return tuple(np.transpose(found))
+
+
 def simulations(error: float, counts: np.ndarray, errors: np.ndarray) -> float:
     """How many simulations a covariance needs for an error, of errors (count,) measured with counts (count,).
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from galnb import fields
-from galnb.emulator import Emulator, views
+from galnb.emulator import Emulator, emulation_figure, views
 from galnb.errors import BadInput
 
 FAINT = lambda k: 1e-5 * fields.slice_power(k)  # noqa: E731
@@ -159,3 +159,11 @@ def test_a_flow_can_be_the_emulators_density():
     shown = fields.simulate(60, 8, seed=6)
     drawn = Emulator("maf", views=5, steps=20, hidden=(8,), transforms=1).fit(shown).sample(10)
     assert drawn.shape == (10, 8, 8) and np.isfinite(drawn).all() and drawn.min() > -1
+
+
+def test_the_figure_says_how_many_simulations_the_emulator_is_worth(slices):
+    shown = fields.simulate(60, 16, seed=5)
+    figure = emulation_figure(slices, shown, slices[:500], counts=(50, 100, 200))
+    worth = [text.get_text() for ax in figure.axes if ax.get_legend() for text in ax.get_legend().texts]
+    assert any(text.startswith("emulator: as about ") for text in worth)
+    assert figure._repr_png_().startswith(b"\x89PNG")

@@ -45,16 +45,13 @@ class Truth:
         self.mean, self.covariance = spectra.mean(0), fields.covariance(spectra)
         self.statistics = fields.statistics(drawn)
         pool = fields.power_spectrum(fields.simulate(POOL, layers=layers, seed=998))[1]
-        self.errors = []
-        for n in COUNTS:
-            parts = [pool[i : i + n] for i in range(0, POOL - n + 1, n)][:50]
-            errors = [self.row(fields.covariance(part), n)[0] for part in parts]
-            self.errors.append(np.mean(errors))
-            print(f"{n} simulations: error {np.mean(errors):.4f} ± {np.std(errors):.4f}", flush=True)
+        self.errors, scatter = fields.error_curve(pool, self.covariance, COUNTS)
+        for n, error, own in zip(COUNTS, self.errors, scatter, strict=True):
+            print(f"{n} simulations: error {error:.4f} ± {own:.4f}", flush=True)
 
     def row(self, covariance: np.ndarray, n: int | None = None) -> list[float]:
         d = fields.difference(covariance, self.covariance, n=n, gradient=self.slopes)
-        as_many = fields.simulations(d.error, COUNTS[: len(self.errors)], self.errors) if self.errors else 0
+        as_many = fields.simulations(d.error, COUNTS, self.errors)
         return [d.error, as_many, d.diagonal, d.correlation, d.chi2, *d.fisher]
 
     def beyond(self, drawn: np.ndarray) -> list[float]:
