@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from galnb import models
+from galnb import abilities, models
 from galnb.models.base import ABILITIES
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +18,24 @@ def model_table() -> str:
         marks = ["yes" if model[ability] else "" for ability in ABILITIES]
         rows.append((f"`{model['name']}`", f"`{model['class']}`", *marks, model["summary"]))
     return _markdown(rows)
+
+
+def ability_table(table: list[dict]) -> str:
+    """One row a model or density that draws or weighs: what running a small one of it showed."""
+    rows = [("", "trains on data", "draws in one pass", "exact likelihood", "free-form Jacobian")]
+    for row in table:
+        if row["passes"] is None and not row["exact"]:
+            continue
+        many = "more passes with more dimensions" if row["grows"] else "a few passes"
+        one = "" if row["passes"] is None else "yes" if row["passes"] == 1 else many
+        free = {None: "has no such map", True: "yes", False: ""}[row["free"]]
+        marks = ["yes" if row[name] else "" for name in ("trains", "exact")]
+        rows.append((f"`{row['name']}`", marks[0], one, marks[1], free))
+    return _markdown(rows)
+
+
+def between(text: str, name: str) -> str:
+    return text.split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0].strip()
 
 
 def notebook_table(folder: Path) -> str:
@@ -39,7 +57,12 @@ def _markdown(rows: list[tuple[str, ...]]) -> str:
 def main() -> None:
     path = ROOT / "README.md"
     text = path.read_text()
-    for name, table in (("models", model_table()), ("notebooks", notebook_table(ROOT / "notebooks"))):
+    tables = {
+        "models": model_table(),
+        "abilities": ability_table(abilities.table()),
+        "notebooks": notebook_table(ROOT / "notebooks"),
+    }
+    for name, table in tables.items():
         before, rest = text.split(f"<!-- {name} -->")
         _, after = rest.split(f"<!-- end of {name} -->")
         text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from galnb import models
-from tests.tables import model_table, notebook_table
+from tests.tables import between, model_table, notebook_table
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "galnb"
@@ -60,7 +60,17 @@ FLOORS = [
     {"survey"},
     {"encoding"},
     {"density"},
-    {"render", "recipe", "anomaly", "annotate", "calibration", "contours", "weighing", "bending"},
+    {
+        "render",
+        "recipe",
+        "anomaly",
+        "annotate",
+        "calibration",
+        "abilities",
+        "contours",
+        "weighing",
+        "bending",
+    },
     {"figures", "film"},
     {"demo", "imagined", "emulator"},
     {"doctor"},
@@ -151,10 +161,6 @@ def test_every_public_name_is_there():
     assert all(getattr(galnb, name) is not None for name in dir(galnb))
     with pytest.raises(AttributeError, match="explor"):
         galnb.explor  # noqa: B018
-
-
-def between(text: str, name: str) -> str:
-    return text.split(f"<!-- {name} -->")[1].split(f"<!-- end of {name} -->")[0].strip()
 
 
 def test_the_readmes_tables_are_those_of_the_families():
