@@ -30,12 +30,14 @@ NAMES = {
     "read": "catalogue",
     "reconstruct": "encoding",
     "similar": "neighbors",
+    "weigh": "widgets.density",
 }
 MODULES = (
-    "annotate anomaly artefacts augment calibration catalogue conditions demo densities density doctor "
-    "encoding errors export features figures film forest images imagined instruments known latents metrics "
-    "mock models morphology neighbors observing provenance ranking realism recipe reduce render restoration "
-    "session sources stamps store stretch train votes weights widgets"
+    "abilities annotate anomaly artefacts augment bending calibration catalogue conditions contours demo "
+    "densities density doctor encoding errors export features figures film forest images imagined "
+    "instruments known latents metrics mock models morphology neighbors observing provenance ranking "
+    "realism recipe reduce render restoration session sources stamps store stretch train votes weighing "
+    "weights widgets"
 ).split()
 
 

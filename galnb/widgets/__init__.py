@@ -15,6 +15,7 @@ MEMBERS = {
     "similarity": "galnb.widgets.similarity:Similarity",
     "sampler": "galnb.widgets.sampler:Sampler",
     "anomalies": "galnb.widgets.anomalies:Anomalies",
+    "density": "galnb.widgets.density:DensityPanel",
 }
 
 _family = Family("panel", MEMBERS)

@@ -12,6 +12,7 @@ const KEYS = [
   ["Esc", "drop the shape that is being drawn, then clear selection and pick"],
   ["T", "pictures of galaxies on the map"],
   ["C", "next color map"],
+  ["R", "contours, where there are any"],
   ["?", "these keys"],
 ];
 
@@ -151,7 +152,7 @@ function gestures(canvas, map) {
     ArrowLeft: (e) => step(-1, 0, e), ArrowRight: (e) => step(1, 0, e), ArrowUp: (e) => step(0, 1, e), ArrowDown: (e) => step(0, -1, e),
     "+": zoom(0.8), "=": zoom(0.8), "-": zoom(1.25), _: zoom(1.25), 0: () => map.fit(), Home: () => map.fit(),
     l: () => map.use("lasso"), b: () => map.use("box"), h: () => map.use("pan"), t: () => map.togglePictures(),
-    c: () => map.nextPalette(), Enter: close, " ": corner, Escape: escape, "?": () => map.showKeys(),
+    c: () => map.nextPalette(), r: () => map.toggleContours(), Enter: close, " ": corner, Escape: escape, "?": () => map.showKeys(),
   };
   const key = (event) => {
     if (!map.view) return;

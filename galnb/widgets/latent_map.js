@@ -27,11 +27,12 @@ function render({ model, el }) {
   const color = chooser("Color by", "color");
   const plane = chooser("Map", "plane");
   const pictures = button("Pictures", "Galaxies on the map (T)", () => map.togglePictures(), { "aria-pressed": "false" });
+  const lines = button("Contours", "Regions that hold most galaxies (R)", () => map.toggleContours(), { "aria-pressed": "true", hidden: true });
   const help = button("?", "Keys (?)", () => map.showKeys(), { "aria-label": "Keys" });
   const group = (...children) => make("span", { class: "galnb-group" }, ...children);
   const toolbar = make("div", { class: "galnb-toolbar", role: "toolbar", "aria-label": "Map tools" },
     group(...Object.values(tools)), group(undo, redo, clear), group(fit),
-    make("label", {}, make("span", {}, "Color"), color), make("label", {}, make("span", {}, "Map"), plane), group(pictures), group(help));
+    make("label", {}, make("span", {}, "Color"), color), make("label", {}, make("span", {}, "Map"), plane), group(pictures), group(lines), group(help));
   const canvas = make("canvas", { tabindex: "0", role: "application", "aria-roledescription": "map", "aria-label": "Map of galaxies, loading" });
   const busy = make("div", { class: "galnb-busy", hidden: true });
   const veil = make("div", { class: "galnb-veil", hidden: true });
@@ -114,6 +115,12 @@ function render({ model, el }) {
     pictures.setAttribute("aria-pressed", String(Boolean(map.showPictures)));
     map.repaint();
     link.request();
+  };
+  map.toggleContours = () => {
+    if (lines.hidden) return;
+    map.hideContours = !map.hideContours;
+    lines.setAttribute("aria-pressed", String(!map.hideContours));
+    map.redraw();
   };
   map.showKeys = (on = keys.hidden) => {
     const was = !keys.hidden;
@@ -245,12 +252,17 @@ function render({ model, el }) {
       map.view = shaped(message.view);
       link.request();
     } else if (changed.has("selection") || changed.has("color")) link.request();
-    if (first && message.pictures && message.n <= 20000) map.togglePictures(true);
+    if (first && message.pictures && message.pictures_first && message.n <= 20000) map.togglePictures(true);
     map.redraw();
   }
   const hear = {
     state: update,
     frame: (message, buffers) => link.receive(message, buffers),
+    contours: (message, buffers) => {
+      map.contours = contoursOf(message, buffers);
+      lines.hidden = !map.contours;
+      map.redraw();
+    },
     busy: (message) => {
       busyUntil = message.until;
       waiting(message.text + "…");

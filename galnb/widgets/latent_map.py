@@ -49,7 +49,10 @@ class LatentMap(Part):
     array([3, 4])
     """
 
-    _esm = module("palettes.js", "dom.js", "axes.js", "link.js", "scene.js", "gestures.js", "latent_map.js")
+    _esm = module(
+        *("palettes.js", "dom.js", "axes.js", "link.js", "contours.js", "scene.js", "gestures.js"),
+        "latent_map.js",
+    )
     hears = (
         "hello",
         "view",
@@ -73,6 +76,13 @@ class LatentMap(Part):
         self.stamps = as_stamps(images, self.session)
         if color != self.session.color:
             self.session.color_by(color)
+
+    pictures_first = True  # whether a small catalogue's galaxies are drawn on the map at once
+
+    @property
+    def color(self) -> str:
+        """What this map is colored by: "count", or one of its `colors`."""
+        return self.session.color
 
     @property
     def colors(self) -> list[tuple[str, str]]:
@@ -101,14 +111,14 @@ class LatentMap(Part):
             where = None if spot is None or not np.isfinite(spot).all() else [float(v) for v in spot]
             return {
                 "n": len(session.latents), "n_selected": session.n_selected,
-                "color": session.color, "colors": self.colors,
+                "color": self.color, "colors": self.colors,
                 "plane": _name(session.plane), "planes": self.planes,
                 "axes": list(session.axes), "equal": isinstance(session.plane, str),
                 "home": list(session.home()),
                 "can_undo": session.can_undo, "can_redo": session.can_redo,
                 "picked": None if session.picked is None else str(session.picked), "where": where,
                 "polygon": None if session.polygon is None else _thin(session.polygon).tolist(),
-                "pictures": self.stamps is not None,
+                "pictures": self.stamps is not None, "pictures_first": self.pictures_first,
             }  # fmt: skip
 
     def draw(self, changed: set[str]) -> None:
@@ -138,7 +148,7 @@ class LatentMap(Part):
             pictures = message.get("pictures") is True
             frame, buffers = self._frame(view, width, height, ratio, pictures)
             counts = {"n": len(session.latents), "n_selected": session.n_selected}
-            known = {"color": session.color, "plane": _name(session.plane), **counts}
+            known = {"color": self.color, "plane": _name(session.plane), **counts}
         about = {name: getattr(frame, name) for name in ("how", "low", "high", "label", "n_visible", "exact")}
         categories = None if frame.categories is None else list(frame.categories)
         about |= {"view": list(frame.view), "w": frame.width, "h": frame.height, "categories": categories}
@@ -151,7 +161,7 @@ class LatentMap(Part):
         while True:
             small = {"spread": max(1, round(ratio / step))} if pictures else {}
             size = -(-width // step), -(-height // step)
-            frame = self.session.frame(*size, view=view, ratio=ratio / step, **small)
+            frame = self.session.frame(*size, view=view, color=self.color, ratio=ratio / step, **small)
             buffers = [_packed(layer) for layer in (frame.index, frame.selected) if layer is not None]
             excess = sum(map(len, buffers)) / MESSAGE
             if excess <= 1:

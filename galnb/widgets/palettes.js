@@ -35,9 +35,10 @@ function sample(name, share) {
 // What index 0..255 looks like: [r, g, b] for 1..255.
 function lookup(frame, palette, theme) {
   const table = [[0, 0, 0]];
+  const from = theme.dark && palette !== "density" ? 0.18 : 0; // the darkest colors are not seen on black
   for (let k = 1; k < 256; k++) {
     if (frame.how === "category") table.push(rgb(OKABE_ITO[(k - 1) % OKABE_ITO.length]));
-    else table.push(sample(palette === "density" ? (theme.dark ? "glow" : "ink") : palette, (k - 1) / 254));
+    else table.push(sample(palette === "density" ? (theme.dark ? "glow" : "ink") : palette, from + ((1 - from) * (k - 1)) / 254));
   }
   return table;
 }

@@ -35,6 +35,7 @@ function drawMap(context, map, theme) {
   context.fillRect(box.x, box.y, box.width, box.height);
   drawFrame(context, map);
   if (map.showPictures) drawPictures(context, map, theme);
+  drawContours(context, map, ground);
   drawOutline(context, map, ground);
   drawMarker(context, map, ground);
   context.restore();
