@@ -151,11 +151,14 @@ def _known(coarse: np.ndarray, details: np.ndarray, place: int) -> np.ndarray:
     The coarse pixel and how 24 (of 4 x 4 pixels all 15) around it differ from it, and neighbors' details.
     """
     y, x = SITES[place]
+    size = coarse.shape[-1]
+    around = {id(a): np.pad(a, [(0, 0), (2, 2), (2, 2), (0, 0)][: a.ndim], "wrap") for a in (coarse, details)}
 
     def seen(values: np.ndarray, by: tuple[int, int]) -> np.ndarray:
-        return np.roll(values, (-by[0], -by[1]), (1, 2))[:, y::2, x::2]
+        up, left = by[0] + y + 2, by[1] + x + 2
+        return around[id(values)][:, up : up + size : 2, left : left + size : 2]
 
-    reach = range(-2, 3) if coarse.shape[-1] > TOP else range(-1, 3)
+    reach = range(-2, 3) if size > TOP else range(-1, 3)
     middle = seen(coarse, (0, 0))
     others = [seen(coarse, (i, j)) - middle for i in reach for j in reach if (i, j) != (0, 0)]
     pixels = np.stack([middle, *others], axis=-1)
