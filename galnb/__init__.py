@@ -19,6 +19,7 @@ NAMES = {
     "Plane": "reduce",
     "Session": "session",
     "Store": "store",
+    "bend": "widgets.bending",
     "decode": "encoding",
     "default_survey": "demo",
     "encode": "encoding",
@@ -33,11 +34,11 @@ NAMES = {
     "weigh": "widgets.density",
 }
 MODULES = (
-    "abilities annotate anomaly artefacts augment bending calibration catalogue conditions contours demo "
-    "densities density doctor encoding errors export features figures film forest images imagined "
-    "instruments known latents metrics mock models morphology neighbors observing provenance ranking "
-    "realism recipe reduce render restoration session sources stamps store stretch train votes weighing "
-    "weights widgets"
+    "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue conditions "
+    "contours demo densities density doctor encoding errors export features figures film forest images "
+    "imagined instruments known latents metrics mock models morphology neighbors observing provenance "
+    "ranking realism recipe reduce render restoration session sources stamps store stretch train votes "
+    "weighing weights widgets"
 ).split()
 
 

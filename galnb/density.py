@@ -94,7 +94,7 @@ def rarity(density: Density, latents, given=None, *, draws: int = DRAWS, seed: i
     if density.given:
         own = _own_draws(density, given, seed=seed)
         return np.where(np.isnan(log_p), np.nan, (own <= log_p[:, None]).mean(1))
-    drawn = np.sort(density.log_prob(density.sample(draws, seed=seed)))
+    drawn = np.sort(_weighed(density, density.sample(draws, seed=seed)))
     shares = np.searchsorted(drawn, log_p, side="right") / draws
     return np.where(np.isnan(log_p), np.nan, shares)
 
@@ -107,15 +107,23 @@ def _own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> np
     return flat.reshape(len(drawn), each)
 
 
-def typicality(density: Density, latents, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """How far -log p of each point (n,) is from what is typical, in standard deviations of draws.
+def typicality(density: Density, latents, *, usual=None, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """How far -log p of each point (n,) is from what is typical, in sigma.
 
     The typical set of a density in many dimensions lies away from its peak, so that what is too likely is as
-    suspicious as what is too unlikely: |-log p(z) - H| (Nalisnick+2019, equation 4, of one point), in units
-    of the scatter of -log p. Unlike -log p it cannot be fooled by pictures simpler than any galaxy.
+    suspicious as what is too unlikely: |-log p(z) - H| (Nalisnick+2019, equation 4, of one point). H is the
+    median, and sigma half of the central 68 %, of -log p of `usual` points (m, dim), best of such as are new
+    to it; of its own draws where none are given, which a density that is not quite right takes for real.
     """
-    drawn = density.log_prob(density.sample(draws, seed=seed)).astype(np.float64)
-    return np.abs(density.log_prob(latents) - drawn.mean()) / drawn.std()
+    own = density.sample(draws, seed=seed) if usual is None else usual
+    low, middle, high = np.nanpercentile(_weighed(density, own), [15.85, 50, 84.15])
+    return np.abs(density.log_prob(latents).astype(np.float64) - middle) / (0.5 * (high - low))
+
+
+def _weighed(density: Density, points) -> np.ndarray:
+    """Log densities of draws; of those that went astray, so that a flow weighs them by NaN, the least."""
+    log_p = density.log_prob(points).astype(np.float64)
+    return np.nan_to_num(log_p, nan=-1e30, neginf=-1e30, posinf=1e30)
 
 
 def ratio(density: Density, background: Density, latents) -> np.ndarray:

@@ -26,6 +26,7 @@ FLOORS = [
     {
         "stretch",
         "augment",
+        "backgrounds",
         "morphology",
         "straight",
         "export",

@@ -282,7 +282,8 @@ def shipped(latents) -> list[str]:
     for name in weights.names():
         card = weights.card(name)
         fits = card["config"].get("latent_dim") == latents.latent_dim
-        if able[card["model"]]["decode"] and (able[card["model"]]["sample"] or fits):
+        can = able.get(card["model"], {"decode": False})  # a density draws latents, not pictures
+        if can["decode"] and (can["sample"] or fits):
             names.append(name)
     return names
 

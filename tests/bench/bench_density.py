@@ -28,16 +28,16 @@ from galnb.weights import ASSETS
 
 from .truths import TRUTHS
 
-SEEDS, N, ASKED = 5, 100_000, 20_000
+SEEDS, N, ASKED = 5, 200_000, 20_000
 SMALL = {"nsf": {"transforms": 4, "hidden": (64, 64)}}
-SHARP = {"steps": 6000, "batch": 2048, "rate": 4e-3}
+SHARP = {"steps": 4000, "batch": 2048, "rate": 4e-3, "transforms": 1, "bins": 16, "hidden": (256, 256, 256)}
 FLOWS = {
     "gmm": {},
     "kde": {},
     "realnvp": {"steps": 2000},
     "maf": {"steps": 2000},
     "nsf": {"steps": 2000, "transforms": 4, "hidden": (64, 64)},
-    "arnsf": SHARP | {"transforms": 2, "bins": 16, "hidden": (128, 128, 128)},
+    "arnsf": SHARP,
     "ffjord": {"steps": 150, "batch": 1024, "rate": 1e-2, "hidden": (64, 64)},
     "matching": {"steps": 4000, "batch": 1024, "hidden": (128, 128, 128, 128), "average": 0.999},
 }

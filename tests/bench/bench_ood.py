@@ -2,9 +2,10 @@
 
 Held-out SDSS galaxies against radio galaxies, Illustris mocks, noise, and pictures of one color: AUROC, where
 1 is "every one of them is told", 0.5 "none", 0 "all are taken for the most usual galaxies there are". Scores:
--log p of a flow of pixels (16 x 16, one band), its typicality, its ratio to a flow of galaxies whose pixels
-were stirred (Ren+2019); exact -log p of probabilistic PCA of all pixels; -log p of a flow of `ae50-sdss`
-latents, and its typicality.
+-log p of a flow of pixels (16 x 16, one band), its typicality, its ratio to flows of galaxies of whose pixels
+30 % were stirred (Ren+2019), or whose phases were scrambled; exact -log p of probabilistic PCA of all pixels;
+-log p of a flow of `ae50-sdss` latents, and its typicality. A half of the held-out galaxies says what is
+typical, the other half is asked.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from galnb import density, weights
+from galnb import backgrounds, density, weights
 from galnb.encoding import encode
 from galnb.images import Images
 from galnb.models import PCA
@@ -26,7 +27,6 @@ from galnb.train import fit
 from .bench_anomalies import BANDS, pictures
 from .sdss import survey
 
-STIRRED = 0.3  # share of pixels that are replaced
 PIXELS = {"steps": 2500, "transforms": 8, "hidden": (256,), "rate": 1e-3, "weight_decay": 1.0}
 LATENTS = {"steps": 1500, "transforms": 8, "weight_decay": 1.0}
 
@@ -59,12 +59,6 @@ def small(images: Images) -> np.ndarray:
     return images.pixels.mean(1).reshape(n, 16, 4, 16, 4).mean((2, 4)).reshape(n, 256)
 
 
-def stirred(x: np.ndarray, seed: int) -> np.ndarray:
-    """A share of each picture's pixels from other pictures and places."""
-    rng = np.random.default_rng(seed)
-    return np.where(rng.random(x.shape) < STIRRED, rng.permutation(x.ravel()).reshape(x.shape), x)
-
-
 def turned(x: np.ndarray) -> np.ndarray:
     """All eight orientations."""
     views = x.reshape(-1, 16, 16)
@@ -81,26 +75,31 @@ def main(folder: Path) -> None:
     z, zs = encode(train, ae).z, {name: encode(x, ae).z for name, x in {"": held, **sets}.items()}
     xs = {name: small(x) for name, x in {"": held, **sets}.items()}
 
+    def spoilt(how) -> np.ndarray:
+        views = turned(small(train)).reshape(-1, 1, 16, 16)
+        return how(views, seed=1).reshape(-1, 256)
+
     pixels = density.fit(turned(small(train)), "realnvp", **PIXELS)
-    background = density.fit(stirred(turned(small(train)), 1), "realnvp", **PIXELS)
+    noisy = density.fit(spoilt(backgrounds.stirred), "realnvp", **PIXELS)
+    smooth = density.fit(spoilt(backgrounds.scrambled), "realnvp", **PIXELS)
     latent = density.fit(z, "realnvp", **LATENTS)
     linear = PCA(BANDS, 64, 50)
     fit(linear, train.pixels, progress=False)
     scores = {
         "pixels, -log p": lambda name: -pixels.log_prob(xs[name]),
-        "pixels, typicality": lambda name: density.typicality(pixels, xs[name]),
-        "pixels, likelihood ratio": lambda name: -density.ratio(pixels, background, xs[name]),
+        "pixels, typicality": lambda name: density.typicality(pixels, xs[name], usual=xs[""][::2]),
+        "pixels, ratio to stirred": lambda name: -density.ratio(pixels, noisy, xs[name]),
+        "pixels, ratio to scrambled": lambda name: -density.ratio(pixels, smooth, xs[name]),
         "PCA of all pixels, -log p": lambda name: (
             -linear.log_prob(linear.tensor(held if not name else sets[name])).numpy()
         ),
         "latents, -log p": lambda name: -latent.log_prob(zs[name]),
-        "latents, typicality": lambda name: density.typicality(latent, zs[name]),
+        "latents, typicality": lambda name: density.typicality(latent, zs[name], usual=zs[""][::2]),
     }
-    print(
-        f"AUROC against {len(held):,} held-out SDSS galaxies\n{'':26s}" + "".join(f"{n:>18s}" for n in sets)
-    )
+    print(f"AUROC against {len(held) // 2:,} held-out SDSS galaxies")
+    print(" " * 26 + "".join(f"{name:>18s}" for name in sets))
     for name, score in scores.items():
-        usual = score("")
+        usual = score("")[1::2]
         line = ""
         for other in sets:
             odd = score(other)
