@@ -23,11 +23,13 @@ class MAF(Flow):
     def __init__(
         self, dim: int, given: int = 0, *, transforms: int = 5, hidden: tuple[int, ...] = (128, 128)
     ):
-        self.layers = dict(transforms=transforms, hidden_features=hidden, activation=nn.SiLU)
+        self.layers = dict(transforms=transforms, hidden_features=hidden)
         super().__init__(dim, given)
 
     def build(self) -> nn.Module:
-        return flows.MAF(self.dim, self.given, randperm=self.dim > 3, **self.layers)
+        # Bounded, for what lies far from all that was seen.
+        options = dict(randperm=self.dim > 3, activation=nn.Tanh)
+        return flows.MAF(self.dim, self.given, **options, **self.layers)
 
 
 class AutoregressiveNSF(MAF):
@@ -52,4 +54,5 @@ class AutoregressiveNSF(MAF):
         super().__init__(dim, given, transforms=transforms, hidden=hidden)
 
     def build(self) -> nn.Module:
-        return flows.NSF(self.dim, self.given, bins=self.bins, randperm=self.dim > 3, **self.layers)
+        options = dict(bins=self.bins, randperm=self.dim > 3, activation=nn.SiLU)
+        return flows.NSF(self.dim, self.given, **options, **self.layers)

@@ -32,9 +32,10 @@ class NICE(Flow):
         super().__init__(dim, given)
 
     def build(self) -> nn.Module:
+        # Tanh is bounded: shifts and scales of a galaxy far from all others stay as those of the farthest seen.
         # Which half is which is drawn anew for each layer, where there are more than two ways.
         options = dict(
-            univariate=self.univariate, shapes=self.shapes, randmask=self.dim > 3, activation=nn.SiLU
+            univariate=self.univariate, shapes=self.shapes, randmask=self.dim > 3, activation=nn.Tanh
         )
         return flows.NICE(self.dim, self.given, **options, **self.layers)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .base import MOST, Density
 
-LEAST_HELD_OUT, EVERY = 200, 100  # points; steps
+LEAST_HELD_OUT, EVERY = 50, 50  # points; steps
 
 
 class Flow(Density):
@@ -48,7 +48,7 @@ class Flow(Density):
     ) -> None:
         """Adam with a cosine of learning rates; averaged weights that weigh held-out points best are kept.
 
-        A share `held_out` of the points, where that makes 200, says which; else the last are kept. After each
+        A share `held_out` of the points, where that makes 50, says which; else the last are kept. After each
         step `watch(density, step)` is called, with that step's weights; what it raises ends the learning.
         """
         from tqdm.auto import trange
