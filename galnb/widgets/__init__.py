@@ -16,6 +16,7 @@ MEMBERS = {
     "sampler": "galnb.widgets.sampler:Sampler",
     "anomalies": "galnb.widgets.anomalies:Anomalies",
     "density": "galnb.widgets.density:DensityPanel",
+    "bending": "galnb.widgets.bending:Bending",
 }
 
 _family = Family("panel", MEMBERS)

@@ -51,6 +51,8 @@ function converse(model, hear, hello = () => ({ t: "hello" }), silent = () => {}
 // JupyterLab takes B for "insert a cell below": here letters are ours, and Ctrl+S and its like go on to JupyterLab.
 function keepKeys(el) {
   el.dataset.lmSuppressShortcuts = "true";
+  // a shortcut for any focused element finds the target first: without this, arrow keys move no slider
+  el.addEventListener("focusin", (event) => (event.target.dataset.lmSuppressShortcuts = "true"));
   el.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.length > 1 || event.defaultPrevented || !el.parentElement) return;
     if (!el.parentElement.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();

@@ -15,7 +15,7 @@ const OKABE_ITO = [
 ];
 
 function rgb(color) {
-  const hex = color.trim();
+  const hex = { white: "#ffffff", black: "#000000" }[color.trim()] ?? color.trim(); // JupyterLab says "white"
   if (/^#[0-9a-f]{6}$/i.test(hex)) return [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16));
   if (/^#[0-9a-f]{3}$/i.test(hex)) return [1, 2, 3].map((k) => 17 * parseInt(hex[k], 16));
   const parts = hex.match(/[\d.]+/g);
