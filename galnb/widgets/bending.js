@@ -42,10 +42,11 @@ function render({ model, el }) {
   const cards = make("div", { class: "galnb-cards" });
   const add = button("+ layer", "Add a layer", () => resize(1));
   const drop = button("− layer", "Take the last layer away", () => resize(-1));
+  const byHand = group(add, drop);
   const learnt = make("span", { class: "galnb-faint" });
   el.append(
     make("div", { class: "galnb-toolbar", role: "toolbar", "aria-label": "Bending tools" }, make("label", {}, make("span", {}, "Target"), target),
-      group(learn), kind, group(stop), group(reset), group(add, drop), learnt, status),
+      group(learn), kind, group(stop), group(reset), byHand, learnt, status),
     problem, make("div", { class: "galnb-planes" }, before.el, after.el, tints, readout),
     make("label", { class: "galnb-morph" }, make("span", {}, "layers applied"), depth, depthWords), cards);
 
@@ -93,7 +94,8 @@ function render({ model, el }) {
       add.disabled ||= layers.length >= most;
       drop.disabled ||= layers.length <= 1;
     }
-    learnt.textContent = learned ? `${n} learned layers; Reset to bend by hand` : "";
+    learnt.textContent = learned ? `${n} learned layers` : "";
+    byHand.hidden = !!learned;
     cards.hidden = !!learned;
     if (learned) return;
     cards.replaceChildren(...layers.map((layer, k) => {

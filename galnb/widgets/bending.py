@@ -44,7 +44,7 @@ class Bender(Part):
 
     def __init__(self, latents, *, layers=None, target="moons", columns=(0, 1), kind="realnvp", worker=None):
         super().__init__(latents, worker=worker)
-        self.slow = Worker(patient=True)
+        self.slow = Worker()
         one_thread_each(self.worker, self.slow)
         rng = np.random.default_rng(self.session.seed)
         self.corners = bending.mesh(cells=CELLS, extent=EXTENT)
