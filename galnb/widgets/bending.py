@@ -172,7 +172,7 @@ class Bender(Part):
         at = bend.forward(flat, depth)
         log_det = bend.log_det(self.middles, depth)
         most = next((m for m in (0.5, 1.0, 2.0, 4.0) if np.percentile(np.abs(log_det), 98) <= m), 8.0)
-        wide = float(np.percentile(np.abs(at[-CLOUD:]), 99))
+        wide = float(np.percentile(np.abs(at[-CLOUD:]), 95))
         view = next((v for v in (4.0, 6.0, 9.0) if wide < v), 14.0)
         buffers = [a.astype("<f4").tobytes() for a in (at, log_det, self.cloud)]
         about = {"seq": seq, "depth": depth, "of": len(bend), "most": most, "view": view}
