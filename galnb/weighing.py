@@ -42,12 +42,12 @@ class Weighed:
 
     @property
     def sigmas(self) -> np.ndarray:
-        """How many standard deviations (n,) log p lies above (+) or below (-) that of a draw.
+        """How many sigma (n,) log p lies above (+) or below (-) the median of draws.
 
-        Their size is `density.typicality`.
+        Their size is `density.typicality`: sigma is half of the central 68 % of draws.
         """
-        drawn = self.drawn.astype(np.float64)
-        return (self.log_p - drawn.mean()) / drawn.std()
+        low, middle, high = np.percentile(self.drawn.astype(np.float64), [15.85, 50, 84.15])
+        return (self.log_p.astype(np.float64) - middle) / (0.5 * (high - low))
 
     def rarity_words(self, row: int) -> str:
         """How rare one galaxy is, such as "1 in 340 of what the density draws is as unlikely"."""
@@ -64,11 +64,13 @@ def weighed(density: Density, latents, *, draws: int = densities.DRAWS, seed: in
     >>> z = np.random.default_rng(0).normal(size=(500, 2))
     >>> found = weighed(densities.fit(z, "gmm"), [[0.0, 0.0], [9.0, 9.0]])
     >>> found.rarity_words(1), found.typicality_words(0)
-    ('fewer than 1 in 3,300 of what the density draws are as unlikely', '1.0σ likelier than a typical draw')
+    ('fewer than 1 in 3,300 of what the density draws are as unlikely', '0.8σ likelier than a typical draw')
     """
     pieces = latents.chunks("z") if hasattr(latents, "chunks") else [latents]
     log_p = np.concatenate([density.log_prob(z) for z in pieces])
-    return Weighed(density, log_p, np.sort(density.log_prob(density.sample(draws, seed=seed))))
+    drawn = density.log_prob(density.sample(draws, seed=seed))
+    # draws that went astray, so that a flow weighs them by NaN, are the least likely ones
+    return Weighed(density, log_p, np.sort(np.nan_to_num(drawn, nan=-1e30, neginf=-1e30, posinf=1e30)))
 
 
 def rarity_words(share: float, draws: int = densities.DRAWS) -> str:

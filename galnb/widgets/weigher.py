@@ -277,7 +277,7 @@ class Weigher(Part):
         state = {"kinds": list(self.kinds.items()), "chosen": self.kind, "busy": self.busy, "histogram": None}
         if (now := self.weighed) is not None:
             log_p = now.log_p[np.isfinite(now.log_p)]
-            state["histogram"] = _histogram(now.drawn, log_p)
+            state["histogram"] = _histogram(now.drawn[now.drawn > -1e29], log_p)
             state |= {"mean": finite(log_p.mean()) if len(log_p) else None, "dim": now.density.dim}
         self.tell("state", **state)
 
