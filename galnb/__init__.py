@@ -35,10 +35,10 @@ NAMES = {
 }
 MODULES = (
     "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue conditions "
-    "contours demo densities density doctor encoding errors export features figures film forest images "
-    "imagined instruments known latents metrics mock models morphology neighbors observing provenance "
-    "ranking realism recipe reduce render restoration session sources stamps store stretch train votes "
-    "weighing weights widgets"
+    "contours demo densities density doctor emulator encoding errors export features fields figures film "
+    "forest images imagined instruments known latents metrics mock models morphology neighbors observing "
+    "provenance ranking realism recipe reduce render restoration session sources stamps store stretch "
+    "train votes weighing weights widgets"
 ).split()
 
 
