@@ -80,9 +80,9 @@ class Mixture(nn.Module):
         share = torch.softmax(log_parts.double(), dim=1).cpu()
         which = torch.multinomial(share, 1, generator=generator)[:, 0].to(z.device)
         noise = torch.randn(len(z), len(at), generator=generator, dtype=torch.float64).to(z.device)
-        rows = torch.arange(len(z), device=z.device)
-        drawn = means[which][:, at] + shift[rows, which] + torch.einsum("nab,nb->na", root[which], noise)
-        z[:, at] = drawn.to(z)
+        for k in which.unique():
+            rows = (which == k).nonzero()[:, 0]
+            z[rows[:, None], at] = (means[k, at] + shift[rows, k] + noise[rows] @ root[k].T).to(z)
         return z
 
     def _log_parts(self, z: Tensor, means: Tensor, roots: Tensor) -> Tensor:
