@@ -67,7 +67,7 @@ class Density(Configured, nn.Module):
         """
         z, c = self._points(z, given)
         self._standardise(z, c)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(seed)
             self.learn(*self._white(z, c), seed=seed, **options)
         self.fitted.fill_(True)
@@ -78,12 +78,17 @@ class Density(Configured, nn.Module):
         """Log density (n,) in nats of points (n, dim); NaN where one of its numbers is not finite."""
         self._demand_fitted()
         z, c = self._checked(z, given)
-        good = np.isfinite(z).all(axis=1) & np.isfinite(c).all(axis=1)
         volume = float(self.root.diagonal().double().log().sum())
         out = np.full(len(z), np.nan, dtype=np.float64 if self.root.dtype == torch.float64 else np.float32)
-        rows = np.flatnonzero(good)
-        for part in np.split(rows, range(BLOCK, len(rows), BLOCK)) if len(rows) else ():
-            out[part] = (self.weigh(*self._white(z[part], c[part])) - volume).cpu().numpy()
+        for at in range(0, len(z), BLOCK):
+            here = slice(at, at + BLOCK)
+            points, conditions = z[here], c[here]
+            good = np.isfinite(points).all(axis=1) & np.isfinite(conditions).all(axis=1)
+            if not good.all():
+                points, conditions = points[good], conditions[good]
+            if len(points):
+                found = self.weigh(*self._white(points, conditions)) - volume
+                out[here][good] = found.cpu().numpy()
         return out
 
     @torch.no_grad()
@@ -109,8 +114,10 @@ class Density(Configured, nn.Module):
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.root)
 
     def _white(self, z: np.ndarray, c: np.ndarray) -> tuple[Tensor, Tensor]:
-        white = torch.linalg.solve_triangular(self.root, (self._tensor(z) - self.center).T, upper=False).T
-        return white.contiguous(), (self._tensor(c) - self.given_center) / self.given_scale
+        one = torch.eye(self.dim, dtype=torch.float64, device=self.root.device)
+        inverse = torch.linalg.solve_triangular(self.root.double(), one, upper=False).to(self.root)
+        white = (self._tensor(z) - self.center) @ inverse.T
+        return white, (self._tensor(c) - self.given_center) / self.given_scale
 
     def _standardise(self, z: np.ndarray, c: np.ndarray) -> None:
         spread = self._spread(z, "latents")

@@ -52,7 +52,8 @@ function label(context, map, theme, lines, contours, k, taken) {
   for (const line of lines) for (let i = 0; i < line.length; i += 6) points.push(map.toPixel([line[i], line[i + 1]]));
   const { box } = map;
   const inside = points.filter(([x, y]) => x > box.x + wide / 2 && x < box.x + box.width - wide / 2 && y > box.y + 12 && y < box.y + box.height - 12);
-  for (const turn of [110, 70, 150, 30, -60, -110, 180, 0]) {
+  const turns = [[180, 0, -90], [-90, -60, -120], [90, 70, 110]][Math.min(k, 2)]; // one side each, so that none hide others
+  for (const turn of [...turns, 110, 70, 150, 30, -60, -110, 180, 0]) {
     const [a, b] = [Math.cos((turn * Math.PI) / 180), -Math.sin((turn * Math.PI) / 180)];
     let best = null;
     for (const point of inside) if (!best || point[0] * a + point[1] * b > best[0] * a + best[1] * b) best = point;

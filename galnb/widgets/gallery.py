@@ -124,12 +124,19 @@ class Gallery(Part):
 
 
 def decoded(model, z: np.ndarray) -> Images:
-    """The galaxies (k) that a model makes of latents z (k, d)."""
+    """The galaxies (k) that a model makes of latents z (k, d).
+
+    Where nearly all of their pixels lie from 0 to 1, so do the others: else a few that overshoot would have
+    all galaxies stretched anew, and brighter than real ones beside them.
+    """
     import torch
 
     with torch.inference_mode():
         pixels = model.decode(torch.from_numpy(np.array(z, dtype=np.float32)).to(model.device))
-    return Images(pixels.float().cpu().numpy(), bands=model.bands)
+    pixels = pixels.float().cpu().numpy()
+    if (np.abs(pixels - 0.5) > 0.75).mean() < 0.02:
+        pixels = pixels.clip(0, 1)
+    return Images(pixels, bands=model.bands)
 
 
 def sample_view(session, k: int, *, seed: int = 0) -> np.ndarray:

@@ -23,7 +23,6 @@ SEEDS, DRAWS = 5, 500
 KINDS = {
     "gmm": {"components": 16},
     "nsf": {"steps": 1500, "batch": 256, "transforms": 3, "hidden": (64, 64)},
-    "matching": {"steps": 4000},
 }
 
 
