@@ -32,7 +32,7 @@ class NICE(Flow):
         super().__init__(dim, given)
 
     def build(self) -> nn.Module:
-        # Tanh is bounded: shifts and scales of a galaxy far from all others stay as those of the farthest seen.
+        # Tanh is bounded: what lies far from all others is moved as the farthest that was seen.
         # Which half is which is drawn anew for each layer, where there are more than two ways.
         options = dict(
             univariate=self.univariate, shapes=self.shapes, randmask=self.dim > 3, activation=nn.Tanh

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from galnb.densities.base import BLOCK
 from galnb.provenance import held_out
 from galnb.weights import ASSETS
 
+from .bench_map import memory
 from .truths import TRUTHS
 
 SEEDS, N, ASKED = 5, 200_000, 20_000
@@ -121,14 +121,16 @@ def quick(kind: str, z: np.ndarray):
     return density.fit(z[:2000], kind, steps=5, **SMALL.get(kind, {}))
 
 
-def timed(work) -> float:
-    """Seconds, the median of three."""
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))
+def timed(*works) -> tuple[float, float, float]:
+    """Seconds of two, in turns, five times: medians, and the median of their ratios."""
+    times = [[] for _ in works]
+    for _ in range(5):
+        for work, spent in zip(works, times, strict=True):
+            began = time.perf_counter()
+            work()
+            spent.append(time.perf_counter() - began)
+    ours, bare = np.array(times)
+    return float(np.median(ours)), float(np.median(bare)), float(np.median(ours / bare))
 
 
 @torch.no_grad()
@@ -138,9 +140,9 @@ def speed() -> None:
     for kind, n in (("realnvp", 1_000_000), ("maf", 1_000_000), ("nsf", 100_000)):
         found, rows = quick(kind, z), z[:n]
         parts = torch.from_numpy(rows).split(BLOCK)
-        ours = timed(lambda: found.log_prob(rows))  # noqa: B023
-        bare = timed(lambda: [found.flow().log_prob(part) for part in parts])  # noqa: B023
-        print(f"  {kind:8s} {n:9,d} rows {ours:6.1f} s, {bare:6.1f} s, ratio {ours / bare:.3f}", flush=True)
+        alone = lambda: [found.flow().log_prob(part) for part in parts]  # noqa: B023, E731
+        ours, bare, ratio = timed(lambda: found.log_prob(rows), alone)  # noqa: B023
+        print(f"  {kind:8s} {n:9,d} rows {ours:6.1f} s, {bare:6.1f} s, ratio {ratio:.3f}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         weights.save(quick("realnvp", z), Path(folder, "flow"))
         for n in (100_000, 1_000_000):
@@ -154,14 +156,13 @@ def streamed(folder: str, n: int) -> None:
     """Log p of a catalogue's latents into another; told are seconds, and memory above that of an idle run."""
     found, survey = density.load(Path(folder, "flow")), galnb.read(Path(folder, f"{n}.hats"))
     found.log_prob(np.zeros((1, found.dim)))
-    before, began = peak(), time.perf_counter()
+    before, began = memory(reset=True)["now"], time.perf_counter()
     annotate.annotate(survey, Path(folder, f"{n}-scored.hats"), {"log_p": found.log_prob})
     spent = time.perf_counter() - began
-    print(f"  {n:9,d} rows streamed into a catalogue: {spent:.0f} s, {peak() - before:.0f} MB", flush=True)
-
-
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"  {n:9,d} rows streamed into a catalogue: {spent:.0f} s, {memory()['peak'] - before:.0f} MB above",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
