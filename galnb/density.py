@@ -54,10 +54,11 @@ def fit(latents, kind: str = "nsf", *, given=None, seed: int = 0, **options) -> 
     one_of("kind", kind, densities.MEMBERS)
     dim = _shape(latents)
     c = None if given is None else np.asarray(_columns(latents, given))
-    building = signature(densities.member(kind)).parameters
-    learning = [name for name in signature(densities.member(kind).learn).parameters if name not in _OWN]
+    member = densities.member(kind)
+    building = signature(member).parameters
+    learning = {*signature(member.fit).parameters, *signature(member.learn).parameters} - _OWN
     for name in options:
-        one_of(f"option of density {kind!r}", name, [*(set(building) - {"dim", "given"}), *learning])
+        one_of(f"option of density {kind!r}", name, sorted({*building, *learning} - _OWN - {"dim"}))
     built = {name: value for name, value in options.items() if name in building}
     width = 0 if c is None else 1 if c.ndim == 1 else c.shape[1]
     with torch.random.fork_rng():
@@ -66,7 +67,7 @@ def fit(latents, kind: str = "nsf", *, given=None, seed: int = 0, **options) -> 
     return density.fit(latents, given=c, seed=seed, **{k: v for k, v in options.items() if k not in built})
 
 
-_OWN = ("self", "z", "c", "seed")
+_OWN = {"self", "z", "c", "given", "seed", "options"}
 
 
 def _shape(latents) -> int:

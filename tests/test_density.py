@@ -100,6 +100,27 @@ def test_a_mixture_of_many_points_reads_all_of_them(covariance):
     assert found.mixture.weights.numpy() == pytest.approx(np.full(8, 1 / 8), abs=0.004)
 
 
+def test_a_mixture_streams_through_a_catalogue(tmp_path, monkeypatch):
+    """A block is read at a time, of all points; the result is that of the same points in memory."""
+    from galnb.densities import base, gmm
+
+    monkeypatch.setattr(base, "MOST", 3000)
+    monkeypatch.setattr(gmm, "SEEN", 1000)
+    truth = TRUTHS["8 Gaussians"]
+    latents = Latents(np.arange(12_000), truth.sample(12_000, 0))
+    survey = read(latents.write(tmp_path / "survey.hats", dtype="float32"))
+    found, sizes = density.fit(survey, "gmm", components=8), []
+    whole = gmm.GMM.blocks
+    monkeypatch.setattr(
+        gmm.GMM, "blocks", lambda self, z, c: (sizes.append(len(b[0])) or b for b in whole(self, z, c))
+    )
+    again = density.fit(survey.z[:], "gmm", components=8)
+    assert sum(sizes) == 10 * 12_000 and max(sizes) <= base.BLOCK
+    asked = truth.sample(3000, 1)
+    assert found.log_prob(asked) == pytest.approx(again.log_prob(asked), abs=1e-3)
+    assert (truth.log_prob(asked) - found.log_prob(asked)).mean() < 0.01
+
+
 def test_a_kernel_density_is_scikit_learns():
     from sklearn.neighbors import KernelDensity
 

@@ -55,9 +55,10 @@ class Density(Configured, nn.Module):
         self.register_buffer("given_scale", torch.ones(given))
 
     def fit(self, z, *, given=None, seed: int = 0, **options) -> Density:
-        """Learn from points (n, dim), `Latents` or an array, and conditions (n, given); returns itself.
+        """Learn from points (n, dim) and conditions (n, given); returns itself.
 
-        Of more than 200,000 points as many are drawn at random, but a mixture reads all of them.
+        Points are `Latents`, a `Catalogue` or an array. Of more than 200,000 as many are drawn at random, and
+        only these are read; a mixture then streams through all of them.
 
         Raises
         ------
@@ -65,7 +66,7 @@ class Density(Configured, nn.Module):
             Where a number is NaN or infinite, a column is constant or follows from others, points are
             fewer than dimensions, or conditions are missing or too many.
         """
-        z, c = self._points(z, given)
+        z, c = self._points(*_some(z, given, seed))
         self._standardise(z, c)
         with torch.random.fork_rng(), torch.enable_grad():
             torch.manual_seed(seed)
@@ -106,9 +107,15 @@ class Density(Configured, nn.Module):
     def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
         raise TypeError(f"{type(self).__name__} does not define learn")
 
-    def blocks(self, z: Tensor) -> Iterator[Tensor]:
-        """Whitened points, a block at a time."""
-        return iter(z.split(BLOCK))
+    def blocks(self, z, given=None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All points and conditions, whitened, a block of at most 8,192 at a time."""
+        at = 0
+        for chunk in z.chunks("z") if hasattr(z, "chunks") else [z]:
+            for start in range(0, len(chunk), BLOCK):
+                points = chunk[start : start + BLOCK]
+                conditions = None if given is None else np.asarray(given[at : at + len(points)])
+                yield self._white(*self._finite(*self._checked(points, conditions)))
+                at += len(points)
 
     def _tensor(self, x: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.root)
@@ -142,16 +149,20 @@ class Density(Configured, nn.Module):
 
     def _points(self, z, given) -> tuple[np.ndarray, np.ndarray]:
         """Points to learn from, and their conditions, all finite and more than their dimensions."""
-        z, c = self._checked(z, given)
+        z, c = self._finite(*self._checked(z, given))
+        if len(z) <= self.dim + self.given:
+            wanted = f"{self.dim + self.given} dimensions, wanted more than that, better 20 times as many"
+            raise BadInput("latents", f"{len(z)} rows came for {wanted}; reduce the dimensions by a PCA")
+        return z, c
+
+    @staticmethod
+    def _finite(z: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         for name, x in (("latents", z), ("given", c)):
             if (bad := np.flatnonzero(~np.isfinite(x).all(axis=1))).size:
                 todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
                 raise BadInput(
                     name, f"NaN or infinity in {len(bad)} of {len(x)} rows, first row {bad[0]}; {todo}"
                 )
-        if len(z) <= self.dim + self.given:
-            wanted = f"{self.dim + self.given} dimensions, wanted more than that, better 20 times as many"
-            raise BadInput("latents", f"{len(z)} rows came for {wanted}; reduce the dimensions by a PCA")
         return z, c
 
     def _checked(self, z, given) -> tuple[np.ndarray, np.ndarray]:
@@ -182,3 +193,11 @@ class Density(Configured, nn.Module):
     def _demand_fitted(self) -> None:
         if not self.fitted:
             raise BadInput("the density", "it knows nothing yet; fit it to latents first")
+
+
+def _some(z, given, seed: int):
+    """All of few points, 200,000 of many, and their conditions."""
+    if len(z) <= MOST:
+        return z, given
+    rows = np.sort(np.random.default_rng(seed).choice(len(z), MOST, replace=False))
+    return (z.z if hasattr(z, "z") else z)[rows], None if given is None else np.asarray(given)[rows]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .base import MOST, Density
+from .base import Density
 
 LEAST_HELD_OUT, EVERY = 50, 50  # points; steps
 
@@ -54,7 +54,7 @@ class Flow(Density):
         from tqdm.auto import trange
 
         rng = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(z), generator=rng)[:MOST]
+        order = torch.randperm(len(z), generator=rng)
         held = int(len(order) * held_out)
         held = held if held >= LEAST_HELD_OUT else 0
         judges, points = order[:held], order[held:]

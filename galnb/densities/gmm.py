@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,60 +39,55 @@ class GMM(Density):
         self.covariance = covariance
         self.mixture = Mixture(dim + given, components or 1)
 
-    def learn(self, z: Tensor, c: Tensor, *, seed: int, passes: int = 10) -> None:
-        """By scikit-learn on 20,000 points; where there are more, `passes` over all of them follow."""
+    def fit(self, z, *, given=None, seed: int = 0, passes: int = 10) -> GMM:
+        """As all densities, by scikit-learn on 20,000 points; of more, `passes` over all of them follow."""
+        super().fit(z, given=given, seed=seed)
+        if len(z) > SEEN:
+            for _ in range(passes):
+                self._again(self.blocks(z, given))
+        return self
+
+    def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
         from sklearn.mixture import GaussianMixture
 
         joint = torch.cat([z, c], 1).double().numpy()
-        seen = joint
         if len(joint) > SEEN:
-            seen = joint[np.sort(np.random.default_rng(seed).choice(len(joint), SEEN, replace=False))]
-        best, least = None, np.inf
-        chosen = self.config["components"]
+            joint = joint[np.sort(np.random.default_rng(seed).choice(len(joint), SEEN, replace=False))]
+        best, least, chosen = None, np.inf, self.config["components"]
         for k in (chosen,) if chosen else CHOICES:
-            if k > max(len(seen) // (joint.shape[1] + 1), 1) and best is not None:
+            if k > max(len(joint) // (joint.shape[1] + 1), 1) and best is not None:
                 break
-            k = min(k, len(seen))
             options = dict(covariance_type=self.covariance, reg_covar=FLOOR, max_iter=200, random_state=seed)
-            fitted = GaussianMixture(k, **options).fit(seen)
-            if (score := fitted.bic(seen)) < least:
+            fitted = GaussianMixture(min(k, len(joint)), **options).fit(joint)
+            if (score := fitted.bic(joint)) < least:
                 best, least = fitted, score
             elif k >= 4 * best.n_components:
                 break
-        weights, means, covariances = best.weights_, best.means_, _full(best)
-        if len(joint) > len(seen):
-            for _ in range(passes):
-                weights, means, covariances = self._again(joint, weights, means, covariances)
-        self._keep(weights, means, covariances)
+        order = np.argsort(-best.weights_, kind="stable")
+        self.config["components"] = len(order)
+        self.mixture = Mixture(joint.shape[1], len(order)).to(self.root)
+        _set(self.mixture, best.weights_[order], best.means_[order], _full(best)[order])
 
-    def _again(self, points, weights, means, covariances):
+    @torch.no_grad()
+    def _again(self, blocks: Iterator[tuple[Tensor, Tensor]]) -> None:
         """One pass of expectation and maximisation over all points, a block at a time."""
-        mixture = Mixture(points.shape[1], len(weights)).double()
-        _set(mixture, weights, means, covariances)
-        sums, firsts = np.zeros(len(weights)), np.zeros_like(means)
-        seconds = np.zeros_like(covariances)
-        for block in np.array_split(points, -(-points.size * len(weights) // MEMORY)):
-            share = torch.softmax(
-                mixture._log_parts(torch.from_numpy(block), mixture.means, mixture.roots), 1
-            )
-            share = share.numpy()
-            sums += share.sum(0)
-            firsts += share.T @ block
-            seconds += np.einsum("nk,ni,nj->kij", share, block, block, optimize=True)
-        sums = np.maximum(sums, 1e-9)
-        means = firsts / sums[:, None]
-        covariances = seconds / sums[:, None, None] - means[:, :, None] * means[:, None]
+        mixture = copy.deepcopy(self.mixture).double()
+        sums, firsts, seconds = (torch.zeros_like(x) for x in (mixture.weights, mixture.means, mixture.roots))
+        for z, c in blocks:
+            both = torch.cat([z, c], 1).double()
+            for block in both.split(max(MEMORY // (both.shape[1] * len(sums)), 1)):
+                share = torch.softmax(mixture._log_parts(block, mixture.means, mixture.roots), 1)
+                sums += share.sum(0)
+                firsts += share.T @ block
+                seconds += torch.einsum("nk,ni,nj->kij", share, block, block)
+        weights = sums.clamp_min(1e-9).numpy()
+        means = firsts.numpy() / weights[:, None]
+        covariances = seconds.numpy() / weights[:, None, None] - means[:, :, None] * means[:, None]
         if self.covariance == "tied":
-            covariances[:] = np.average(covariances, axis=0, weights=sums)
+            covariances[:] = np.average(covariances, axis=0, weights=weights)
         if self.covariance == "diag":
-            covariances *= np.eye(points.shape[1])
-        return sums / sums.sum(), means, covariances + FLOOR * np.eye(points.shape[1])
-
-    def _keep(self, weights, means, covariances) -> None:
-        self.config["components"] = len(weights)
-        self.mixture = Mixture(means.shape[1], len(weights)).to(self.root)
-        order = np.argsort(-weights, kind="stable")
-        _set(self.mixture, weights[order], means[order], covariances[order])
+            covariances *= np.eye(means.shape[1])
+        _set(self.mixture, weights / weights.sum(), means, covariances + FLOOR * np.eye(means.shape[1]))
 
     def weigh(self, z: Tensor, c: Tensor) -> Tensor:
         if not self.given:
