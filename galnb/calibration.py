@@ -53,11 +53,11 @@ def coverage(density, truth, given, *, draws: int = 500, seed: int = 0) -> np.nd
     truth : ndarray (n, d)
     given : ndarray (n, c)
     """
-    from .density import _own_draws
+    from .density import own_draws
 
     truth, given = np.asarray(truth), np.asarray(given)
     truth = truth[:, None] if truth.ndim == 1 else truth
-    own = _own_draws(density, given, each=draws, seed=seed)
+    own = own_draws(density, given, each=draws, seed=seed)
     return (own > density.log_prob(truth, given)[:, None]).mean(1)
 
 

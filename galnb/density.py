@@ -13,6 +13,7 @@ from .densities.base import Density
 from .errors import BadInput, one_of
 
 DRAWS = 10_000  # by which a density is compared with itself
+LEAST = 1e30  # nats below zero of draws that went astray
 TRIES = 100  # rounds of draws in which a region is looked for
 
 
@@ -93,14 +94,17 @@ def rarity(density: Density, latents, given=None, *, draws: int = DRAWS, seed: i
     """
     log_p = density.log_prob(latents, given)
     if density.given:
-        own = _own_draws(density, given, seed=seed)
+        own = own_draws(density, given, seed=seed)
         return np.where(np.isnan(log_p), np.nan, (own <= log_p[:, None]).mean(1))
-    drawn = np.sort(_weighed(density, density.sample(draws, seed=seed)))
-    shares = np.searchsorted(drawn, log_p, side="right") / draws
-    return np.where(np.isnan(log_p), np.nan, shares)
+    return shares(weighed_draws(density, draws=draws, seed=seed), log_p)
 
 
-def _own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> np.ndarray:
+def shares(drawn: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    """Which share (n,) of `weighed_draws` is at most as likely as points of such log density; NaN stays."""
+    return np.where(np.isnan(log_p), np.nan, np.searchsorted(drawn, log_p, side="right") / len(drawn))
+
+
+def own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> np.ndarray:
     """Log density (n, each) of draws under each point's own conditions."""
     given = np.asarray(given)
     drawn = density.sample(each, given, seed=seed)
@@ -116,15 +120,23 @@ def typicality(density: Density, latents, *, usual=None, draws: int = DRAWS, see
     median, and sigma half of the central 68 %, of -log p of `usual` points (m, dim), best of such as are new
     to it; of its own draws where none are given, which a density that is not quite right takes for real.
     """
-    own = density.sample(draws, seed=seed) if usual is None else usual
-    low, middle, high = np.nanpercentile(_weighed(density, own), [15.85, 50, 84.15])
-    return np.abs(density.log_prob(latents).astype(np.float64) - middle) / (0.5 * (high - low))
+    return np.abs(sigmas(weighed_draws(density, usual, draws=draws, seed=seed), density.log_prob(latents)))
 
 
-def _weighed(density: Density, points) -> np.ndarray:
-    """Log densities of draws; of those that went astray, so that a flow weighs them by NaN, the least."""
+def sigmas(drawn: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    """How far log densities (n,) lie above (+) the median of `weighed_draws`, in half their central 68 %."""
+    low, middle, high = np.percentile(drawn, [15.85, 50, 84.15])
+    return (np.asarray(log_p, dtype=np.float64) - middle) / (0.5 * (high - low))
+
+
+def weighed_draws(density: Density, points=None, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+    """Log densities, ascending, of draws, or of points: what others are compared with.
+
+    Draws that went astray, so that a flow weighs them by NaN, are the least likely ones.
+    """
+    points = density.sample(draws, seed=seed) if points is None else points
     log_p = density.log_prob(points).astype(np.float64)
-    return np.nan_to_num(log_p, nan=-1e30, neginf=-1e30, posinf=1e30)
+    return np.sort(np.nan_to_num(log_p, nan=-LEAST, neginf=-LEAST, posinf=LEAST))
 
 
 def ratio(density: Density, background: Density, latents) -> np.ndarray:

@@ -37,17 +37,12 @@ class Weighed:
     @property
     def rarity(self) -> np.ndarray:
         """The share (n,) of what the density draws that is at most as likely; see `density.rarity`."""
-        shares = np.searchsorted(self.drawn, self.log_p, side="right") / len(self.drawn)
-        return np.where(np.isnan(self.log_p), np.nan, shares)
+        return densities.shares(self.drawn, self.log_p)
 
     @property
     def sigmas(self) -> np.ndarray:
-        """How many sigma (n,) log p lies above (+) or below (-) the median of draws.
-
-        Their size is `density.typicality`: sigma is half of the central 68 % of draws.
-        """
-        low, middle, high = np.percentile(self.drawn.astype(np.float64), [15.85, 50, 84.15])
-        return (self.log_p.astype(np.float64) - middle) / (0.5 * (high - low))
+        """Sigmas (n,) that log p is above (+) or below (-) the median of draws; see `density.typicality`."""
+        return densities.sigmas(self.drawn, self.log_p)
 
     def rarity_words(self, row: int) -> str:
         """How rare one galaxy is, such as "1 in 340 of what the density draws is as unlikely"."""
@@ -68,9 +63,7 @@ def weighed(density: Density, latents, *, draws: int = densities.DRAWS, seed: in
     """
     pieces = latents.chunks("z") if hasattr(latents, "chunks") else [latents]
     log_p = np.concatenate([density.log_prob(z) for z in pieces])
-    drawn = density.log_prob(density.sample(draws, seed=seed))
-    # draws that went astray, so that a flow weighs them by NaN, are the least likely ones
-    return Weighed(density, log_p, np.sort(np.nan_to_num(drawn, nan=-1e30, neginf=-1e30, posinf=1e30)))
+    return Weighed(density, log_p, densities.weighed_draws(density, draws=draws, seed=seed))
 
 
 def rarity_words(share: float, draws: int = densities.DRAWS) -> str:

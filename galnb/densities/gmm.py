@@ -76,7 +76,7 @@ class GMM(Density):
         for z, c in blocks:
             both = torch.cat([z, c], 1).double()
             for block in both.split(max(MEMORY // (both.shape[1] * len(sums)), 1)):
-                share = torch.softmax(mixture._log_parts(block, mixture.means, mixture.roots), 1)
+                share = torch.softmax(mixture.log_parts(block, mixture.means, mixture.roots), 1)
                 sums += share.sum(0)
                 firsts += share.T @ block
                 seconds += torch.einsum("nk,ni,nj->kij", share, block, block)

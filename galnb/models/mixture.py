@@ -47,7 +47,7 @@ class Mixture(nn.Module):
         roots = self.roots
         if of != slice(None):
             roots = torch.linalg.cholesky((roots @ roots.mT)[:, of, of])
-        return torch.logsumexp(self._log_parts(z, self.means[:, of], roots), dim=1)
+        return torch.logsumexp(self.log_parts(z, self.means[:, of], roots), dim=1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Points (n, dim)."""
@@ -72,7 +72,7 @@ class Mixture(nn.Module):
         shift = torch.zeros(len(z), len(self.weights), len(at), dtype=torch.float64, device=z.device)
         if len(there):
             own = torch.linalg.cholesky(block(there, there))
-            log_parts = self._log_parts(z[:, there].double(), means[:, there], own)
+            log_parts = self.log_parts(z[:, there].double(), means[:, there], own)
             gain = torch.cholesky_solve(block(there, at), own).mT  # (component, at, there)
             shift = torch.einsum("kat,nkt->nka", gain, z[:, None, there].double() - means[:, there])
             root = root - gain @ block(there, at)
@@ -85,7 +85,7 @@ class Mixture(nn.Module):
             z[rows[:, None], at] = (means[k, at] + shift[rows, k] + noise[rows] @ root[k].T).to(z)
         return z
 
-    def _log_parts(self, z: Tensor, means: Tensor, roots: Tensor) -> Tensor:
+    def log_parts(self, z: Tensor, means: Tensor, roots: Tensor) -> Tensor:
         """Log of weight times density (n, component)."""
         apart = (z[:, None] - means).transpose(0, 1).mT  # (component, dim, n)
         distance = torch.linalg.solve_triangular(roots, apart, upper=False).square().sum(1).T

@@ -324,6 +324,18 @@ class Part(Chooser, anywidget.AnyWidget):
         return self.figure_bundle(super()._repr_mimebundle_(**options))
 
 
+def beside(main, parts, height: int, *, wide: bool = False) -> ipywidgets.HBox:
+    """A panel's main part, and the others in a column of its height, which scrolls."""
+    side = ipywidgets.VBox(parts)
+    side.layout.height = f"{height}px"
+    side.add_class("galnb-side")
+    if wide:
+        side.add_class("galnb-wide")
+    both = ipywidgets.HBox([main, side])
+    both.add_class("galnb-both")
+    return both
+
+
 class Notice(anywidget.AnyWidget):
     """One line of an error, as text."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from inspect import signature
 from pathlib import Path
 
-import ipywidgets
 import numpy as np
 
 from .. import density as questions
@@ -13,7 +12,7 @@ from .. import weights
 from ..catalogue import read
 from ..figures import alt_text, map_figure, to_png
 from ..latents import Latents
-from .base import Panel, as_stamps, check_options
+from .base import Panel, as_stamps, beside, check_options
 from .weighed_map import WeighedMap
 from .weigher import Weigher
 
@@ -73,13 +72,7 @@ class DensityPanel(Panel):
         self.map = WeighedMap(self.session, stamps, height=height, worker=self.worker)
         options = {"kind": kind, "learning": learning, "n": int(n)}
         self.weigher = Weigher(self.map, stamps, model, density, **options)
-        side = ipywidgets.VBox([self.weigher])
-        side.layout.height = f"{height}px"
-        side.add_class("galnb-side")
-        side.add_class("galnb-wide")
-        both = ipywidgets.HBox([self.map, side])
-        both.add_class("galnb-both")
-        return (both,)
+        return (beside(self.map, [self.weigher], height, wide=True),)
 
     @property
     def weighed(self):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from inspect import signature
 from pathlib import Path
 
-import ipywidgets
 from astropy.table import Table
 
 from ..catalogue import read
 from ..latents import Latents
-from .base import Panel, as_stamps, check_options
+from .base import Panel, as_stamps, beside, check_options
 from .decoder import Decoder
 from .gallery import Gallery
 from .latent_map import LatentMap
@@ -48,12 +47,7 @@ class Explorer(Panel):
         self.map = LatentMap(self.session, stamps, color=color, height=height, **shared)
         self.decoder = Decoder(self.session, stamps, model, **shared)
         self.gallery = Gallery(self.session, stamps, model, per_page=per_page, **shared)
-        side = ipywidgets.VBox([self.decoder, self.gallery])
-        side.layout.height = f"{height}px"
-        side.add_class("galnb-side")
-        both = ipywidgets.HBox([self.map, side])
-        both.add_class("galnb-both")
-        return (both,)
+        return (beside(self.map, [self.decoder, self.gallery], height),)
 
     def selected(self) -> Latents:
         """The selected galaxies as Latents."""

@@ -16,7 +16,7 @@ from ..figures import to_png, wall_figure
 from ..images import Images
 from ..neighbors import Neighbors, query
 from ..stamps import png, scale_bar, to_rgb
-from .base import Panel, as_stamps, module, number, option
+from .base import Panel, as_stamps, beside, module, number, option
 from .decoder import checked, matched
 from .gallery import Gallery, about, name_of
 from .latent_map import LatentMap
@@ -304,13 +304,7 @@ class Similarity(Panel):
             upload.layout.width = "auto"
             upload.observe(self._uploaded, "value")
             children.append(upload)
-        side = ipywidgets.VBox(children)
-        side.layout.height = f"{height}px"
-        side.add_class("galnb-side")
-        side.add_class("galnb-wide")
-        both = ipywidgets.HBox([self.map, side])
-        both.add_class("galnb-both")
-        return (both,)
+        return (beside(self.map, children, height, wide=True),)
 
     def ask(self, more=(), less=(), *, z=None) -> None:
         """Search for galaxies like `more` and unlike `less` (ids), or like a latent z (d,)."""

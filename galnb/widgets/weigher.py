@@ -204,17 +204,17 @@ class Weigher(Part):
                 return "around the selected galaxies", near, rows
         return None
 
-    def draws(self, n: int | None = None, seed: int | None = None) -> Draws:
-        """What the density draws in the place that is selected or picked."""
+    def chosen(self):
+        """The place, which there must be."""
         if (here := self.place()) is None:
             raise GalnbError("no place is chosen; lasso one on the map, or click a galaxy or an empty spot")
-        found = draw_here(
-            self.need().density,
-            self.session.projection(),
-            here[1],
-            n or self.n,
-            seed=self._seed if seed is None else seed,
-        )
+        return here
+
+    def draws(self, n: int | None = None, seed: int | None = None) -> Draws:
+        """What the density draws in the place that is selected or picked."""
+        _, where, _ = self.chosen()
+        seed = self._seed if seed is None else seed
+        found = draw_here(self.need().density, self.session.projection(), where, n or self.n, seed=seed)
         self.drawn = found.latents()
         return found
 
@@ -223,10 +223,7 @@ class Weigher(Part):
         self.tell("place", words="" if here is None else here[0])
 
     def _drawn(self, turn: int):
-        here, now = self.place(), self.weighed
-        if here is None:
-            raise GalnbError("no place is chosen; lasso one on the map, or click a galaxy or an empty spot")
-        words, where, rows = here
+        (words, where, rows), now = self.chosen(), self.weighed
 
         def still(xy):
             if turn != self._draw_turn:
@@ -277,7 +274,7 @@ class Weigher(Part):
         state = {"kinds": list(self.kinds.items()), "chosen": self.kind, "busy": self.busy, "histogram": None}
         if (now := self.weighed) is not None:
             log_p = now.log_p[np.isfinite(now.log_p)]
-            state["histogram"] = _histogram(now.drawn[now.drawn > -1e29], log_p)
+            state["histogram"] = _histogram(now.drawn[now.drawn > -questions.LEAST], log_p)
             state |= {"mean": finite(log_p.mean()) if len(log_p) else None, "dim": now.density.dim}
         self.tell("state", **state)
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial.distance import cdist
 
 import galnb
 from galnb import Latents, annotate, density, mock, weights
@@ -26,7 +25,7 @@ from galnb.provenance import held_out
 from galnb.weights import ASSETS
 
 from .bench_map import memory
-from .truths import TRUTHS
+from .truths import TRUTHS, energy
 
 SEEDS, N, ASKED = 5, 200_000, 20_000
 SMALL = {"nsf": {"transforms": 4, "hidden": (64, 64)}}
@@ -48,12 +47,6 @@ REAL = {
     "nsf": {"steps": 800, "transforms": 3, "hidden": (64, 64), "weight_decay": 1.0},
     "ffjord": {"steps": 120, "hidden": (128, 128), "rate": 5e-3, "tolerance": 1e-3},
 }
-
-
-def energy(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared energy distance (Szekely & Rizzo 2013), unbiased."""
-    inside = [cdist(x, x).sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
-    return 2 * cdist(a, b).mean() - sum(inside)
 
 
 def truths() -> None:

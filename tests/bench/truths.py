@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 
 class Ring:
@@ -72,3 +73,9 @@ class Correlated:
 
 
 TRUTHS = {"ring": Ring(), "checkerboard": Board(), "8 Gaussians": Blobs(), "10-d Gaussian": Correlated()}
+
+
+def energy(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared energy distance (Szekely & Rizzo 2013), unbiased."""
+    inside = [cdist(x, x).sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
+    return 2 * cdist(a, b).mean() - sum(inside)

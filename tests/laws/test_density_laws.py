@@ -9,6 +9,7 @@ import torch
 from galnb import densities, density, weights
 from galnb.densities.flow import Flow
 from galnb.errors import BadInput
+from tests.bench.truths import energy
 
 FLOWS = [name for name in densities.MEMBERS if issubclass(densities.member(name), Flow)]
 QUICK = {name: {"steps": 120, "batch": 256} for name in FLOWS} | {"ffjord": {"steps": 25, "batch": 128}}
@@ -88,16 +89,8 @@ def test_what_it_draws_is_distributed_as_it_weighs(name, fitted):
     there = points[rng.choice(len(points), 1500, p=mass / mass.sum())]
     drawn, again = found.sample(1500, seed=1), points[rng.choice(len(points), 1500, p=mass / mass.sum())]
     scale = there.std(0)
-    noise = max(energy(there / scale, again / scale), 1e-3)
-    assert energy(drawn / scale, there / scale) < 6 * noise
-
-
-def energy(a, b):
-    """Squared energy distance (Szekely & Rizzo 2013)."""
-    from scipy.spatial.distance import cdist
-
-    inside = [cdist(x, x).sum() / (len(x) * (len(x) - 1)) for x in (a, b)]
-    return abs(2 * cdist(a, b).mean() - sum(inside))
+    noise = max(abs(energy(there / scale, again / scale)), 1e-3)
+    assert abs(energy(drawn / scale, there / scale)) < 6 * noise
 
 
 def test_units_enter_by_their_jacobian_alone(name, fitted):
