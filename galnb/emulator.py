@@ -7,7 +7,7 @@ import numpy as np
 from . import density
 from . import fields as slices
 from .errors import BadInput
-from .figures import OKABE_ITO, _figure
+from .figures import OKABE_ITO, blank
 
 TOP = 4  # pixels a side of the coarsest field
 BLOCK = 20_000  # sites at a time
@@ -199,7 +199,7 @@ def emulation_figure(
     own, found = (slices.power_spectrum(x, box)[1] for x in (shown, drawn))
     half, pool = power[::2], power[1::2]
     true = slices.covariance(half)
-    figure = _figure(width, width * 0.82)
+    figure = blank(width, width * 0.82)
     top, middle, low = figure.subfigures(3, 1, height_ratios=(1.35, 2.6, 2.5))
     _walls(top, (("simulated", many), ("emulated", drawn)), box)
     left, right = middle.subplots(1, 2)

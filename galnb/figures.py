@@ -33,7 +33,7 @@ def map_figure(frame, *, axes: tuple[str, str] = ("x", "y"), title: str = "", si
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap, LogNorm, Normalize
     from matplotlib.patches import Patch
 
-    figure = _figure(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9)
+    figure = blank(size, size * min(max(frame.height / frame.width, 0.3), 2) * 0.9)
     ax = figure.add_subplot()
     if frame.how == "category":
         names = frame.categories or ()
@@ -82,7 +82,7 @@ def wall_figure(pictures: list, captions: list[str], *, first: int = 0, columns:
         Inches a picture.
     """
     rows = max(1, -(-len(pictures) // columns))
-    figure = _figure(columns * size, rows * (size + 0.22))
+    figure = blank(columns * size, rows * (size + 0.22))
     for k, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         ax = figure.add_subplot(rows, columns, k + 1)
         ax.imshow(np.zeros((1, 1, 3), dtype=np.uint8) if picture is None else picture)
@@ -119,7 +119,8 @@ def _kind() -> type:
     return type("Figure", (Figure,), {"_repr_png_": to_png})
 
 
-def _figure(width: float, height: float):
+def blank(width: float, height: float):
+    """An empty Figure, of so many inches, that a notebook shows."""
     return _kind()(figsize=(width, height), layout="constrained")
 
 

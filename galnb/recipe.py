@@ -12,6 +12,7 @@ import torch
 from astropy.table import Table
 
 from . import metrics, models, sources, weights
+from .backgrounds import stirred
 from .conditions import measure
 from .encoding import reconstruct
 from .errors import BadInput, one_of
@@ -22,7 +23,7 @@ from .sky import sky_only
 from .train import Settings, fit
 
 TABLES = {
-    "data": {"source", "crop", "bin", "grey", "sky", "held_out"},
+    "data": {"source", "crop", "bin", "grey", "sky", "stirred", "held_out"},
     "model": {"kind"},
     "train": {field.name for field in fields(Settings)},
 }
@@ -65,7 +66,8 @@ def read(path: str | Path) -> dict:
 def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
     """The recipe's galaxies, cropped, and the mask (n,) of the held-out ones.
 
-    Of [data], `crop` is done first, then `bin`; `grey = true` leaves the mean of bands, `sky = true` the sky.
+    Of [data], `crop` is done first, then `bin`; `grey = true` leaves the mean of bands, `sky = true`
+    the sky, `stirred = 0.3` replaces that share of pixels by others (held-out ones among themselves).
     """
     options = {k: v for k, v in recipe["data"].items() if k not in TABLES["data"]}
     if "path" in options:
@@ -79,7 +81,13 @@ def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
         images = images.grey()
     if recipe["data"].get("sky", False):
         images = sky_only(images)
-    return images, held_out(images.id, share=recipe["data"].get("held_out", 0.2))
+    mask = held_out(images.id, share=recipe["data"].get("held_out", 0.2))
+    if share := recipe["data"].get("stirred"):
+        pixels = images.pixels.copy()
+        for part in (mask, ~mask):
+            pixels[part] = stirred(pixels[part], share)
+        images = images.with_pixels(pixels)
+    return images, mask
 
 
 def build(recipe: dict) -> Model:

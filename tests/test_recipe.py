@@ -209,6 +209,16 @@ def test_what_is_no_sky_can_be_left_out(kitchen):
         cook(kitchen(*changes[:1]))
 
 
+def test_a_share_of_pixels_can_be_others_and_held_out_ones_stay_among_themselves(kitchen):
+    path = kitchen(("crop = 28", "crop = 28\nstirred = 0.5"))
+    images, mask = recipe.load_data(recipe.read(path), path.parent)
+    plain = kitchen(("crop = 28", "crop = 28"))
+    before, _ = recipe.load_data(recipe.read(plain), plain.parent)
+    assert 0.3 < (images.pixels != before.pixels).mean() < 0.55
+    for part in (mask, ~mask):
+        assert np.isin(images.pixels[part], before.pixels[part]).all()
+
+
 def test_galaxies_that_are_not_finite_are_refused_before_training(kitchen):
     path = kitchen()
     with np.load(path.parent / "galaxies.npz") as old:
