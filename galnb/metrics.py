@@ -101,7 +101,7 @@ def coded_bits(levels: np.ndarray) -> np.ndarray:
     if levels.ndim != 4 or levels.dtype.kind not in "iu" or (levels.size and not 0 <= levels.min()):
         raise ValueError(f"levels are {levels.dtype} {levels.shape}, wanted whole numbers (n, band, y, x)")
     deep = levels.size and levels.max() > 255
-    code = {"format": "PNG"} if deep else {"format": "WEBP", "lossless": True, "quality": 100, "method": 6}
+    code = {"format": "PNG"} if deep else {"format": "WEBP", "lossless": True, "quality": 100, "method": 4}
     levels = levels.astype(np.uint16 if deep else np.uint8)
     bits = np.zeros(len(levels))
     for row, picture in enumerate(levels):

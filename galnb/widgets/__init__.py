@@ -17,6 +17,7 @@ MEMBERS = {
     "anomalies": "galnb.widgets.anomalies:Anomalies",
     "density": "galnb.widgets.density:DensityPanel",
     "bending": "galnb.widgets.bending:Bending",
+    "likelihood": "galnb.widgets.likelihood:LikelihoodPanel",
 }
 
 _family = Family("panel", MEMBERS)

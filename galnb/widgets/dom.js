@@ -61,3 +61,6 @@ function keepKeys(el) {
 
 const integer = new Intl.NumberFormat("en-US");
 const counted = (n) => integer.format(n);
+// A number as one says it: thousands without a fraction, small ones with two digits of it.
+const spoken = [2, 1, 0].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+const said = (value) => (Number.isFinite(value) ? spoken[(Math.abs(value) >= 10) + (Math.abs(value) >= 100)].format(value).replace("-", "−") : "–");

@@ -6,7 +6,8 @@ seen in one pass over what was drawn: with the same chances, each pixel comes ou
 against the bare network.
 
 Knowledge: bits per dimension of held-out galaxies of gz2_7704, 32 x 32 pixels of 256 levels, of the shipped
-weights, of lossless coders, whose files' headers count, and of simple models of the same pixels.
+weights, of lossless coders, whose files' headers count (JPEG XL where imagecodecs is there), and of simple
+models of the same pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from galnb import metrics, weights
+from galnb import density, metrics, weights
 from galnb.models import PCA, PixelCNN
 
 from .sdss import survey
@@ -97,6 +98,23 @@ def coded(levels: np.ndarray, kind: str, **options) -> float:
     return 8 * float(np.mean(sizes)) / levels[0].size
 
 
+def jpeg_xl(levels: np.ndarray) -> dict[str, float]:
+    try:
+        from imagecodecs import jpegxl_encode
+    except ImportError:
+        return {}
+    sizes = [len(jpegxl_encode(np.ascontiguousarray(one), lossless=True, effort=9)) for one in levels]
+    return {"JPEG XL, lossless": 8 * float(np.mean(sizes)) / levels[0].size}
+
+
+def flowing(pca: PCA, known: torch.Tensor, asked: torch.Tensor) -> np.ndarray:
+    """log p (n,) of a RealNVP of the components, and a Gaussian of what they leave."""
+    z, variance = pca.encode(asked), pca.variance.double()
+    gauss = -0.5 * (z.double().square() / variance + (2 * np.pi * variance).log()).sum(1)
+    flow = density.fit(pca.encode(known).numpy(), "realnvp", steps=1500, transforms=8, weight_decay=1.0)
+    return pca.log_prob(asked).numpy() - gauss.numpy() + flow.log_prob(z.numpy())
+
+
 def independent(train: np.ndarray, held: np.ndarray) -> float:
     """Bits per dimension of each pixel's own histogram, smoothed over neighboring levels."""
     from scipy.ndimage import gaussian_filter1d
@@ -123,7 +141,8 @@ def knowledge(path: Path | None, most: int) -> None:
         pictures = asked.transpose(0, 2, 3, 1) if asked.shape[1] == 3 else asked[:, 0]
         found = {
             "PNG": coded(pictures, "PNG", optimize=True),
-            "WebP, lossless": coded(pictures, "WEBP", lossless=True, quality=100, method=6),
+            "WebP, lossless": coded(pictures, "WEBP", lossless=True, quality=100, method=4),
+            **jpeg_xl(pictures),
             "pixels independent": independent(known, asked),
         }
         if asked.shape[1] == 1:
@@ -133,8 +152,13 @@ def knowledge(path: Path | None, most: int) -> None:
         for k in (50, 200):
             pca = PCA(images.bands, 32, k)
             pca.fit(torch.from_numpy(train.pixels).split(512))
-            log_p = pca.log_prob(torch.from_numpy(asked / np.float32(255))).numpy()
-            found[f"Gaussian, {k} components"] = float(metrics.bits_per_pixel(log_p, asked[0].size).mean())
+            x, seen = (torch.from_numpy(part / np.float32(255)) for part in (asked, known))
+            models = {"Gaussian": pca.log_prob(x).numpy()}
+            if k == 50:
+                models["flow (RealNVP)"] = flowing(pca, seen, x)
+            for label, log_p in models.items():
+                bits = metrics.bits_per_pixel(log_p, asked[0].size)
+                found[f"{label} of {k} components"] = float(bits.mean())
         start = PixelCNN(images.bands, 32).eval()
         start.warm_start([torch.from_numpy(train.pixels[:1000])])
         models = {"linear autoregression, as a PixelCNN starts": start}

@@ -1,0 +1,72 @@
+"""`Reading`: one picture as a PixelCNN reads it, pixel after pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..images import Images
+from ..models.base import Model
+
+
+class Reading:
+    """What a PixelCNN expects of each pixel of a picture, given those before it: after one pass, all of them.
+
+    Parameters
+    ----------
+    model : PixelCNN
+    images : Images
+        One.
+
+    Attributes
+    ----------
+    log_p : ndarray (band, y, x)
+        Nats, each band given those before it; their sum is the picture's log p.
+    levels : ndarray (band, y, x)
+        Whole numbers, which the picture has.
+
+    Examples
+    --------
+    >>> from galnb.models import PixelCNN
+    >>> model = PixelCNN(("r",), 8, levels=4, width=8, vertical=(1,), horizontal=1).eval()
+    >>> read = Reading(model, Images(np.zeros((1, 1, 8, 8)), bands=("r",)))
+    >>> read.pmf(3).shape, read.pmf(3).sum(2).round(3).min().item()
+    ((8, 1, 4), 1.0)
+    """
+
+    @torch.inference_mode()
+    def __init__(self, model: Model, images: Images):
+        self.pixel = model.pixel
+        self.u, known = model.quantised(model.tensor(images))
+        self.numbers = model.numbers(self.u, known)
+        self.log_p = self.pixel.log_prob(self.numbers, self.u, each=True)[0].double().numpy()
+        self.levels = ((self.u[0] + 1) / (2 * self.pixel.half)).round().int().numpy()
+
+    @torch.inference_mode()
+    def pmf(self, row: int) -> np.ndarray:
+        """Probabilities (x, band, level) of the levels of a row's pixels."""
+        numbers, u = self.numbers[0, :, row].T, self.u[0, :, row].T
+        return np.stack([self.pixel.pmf(numbers, u[:, :band]).numpy() for band in range(u.shape[1])], axis=1)
+
+
+def can_read(model) -> bool:
+    """Whether a model says what it expects of each pixel, completes pictures and draws them."""
+    wanted = ("quantised", "numbers", "pixel", "pmf", "log_prob_map", "drawing")
+    return all(hasattr(model, name) for name in wanted)
+
+
+@torch.inference_mode()
+def maps(model: Model, background: Model | None, images: Images) -> dict[str, np.ndarray]:
+    """Nats (y, x) of each pixel of one picture, bands added up: "log_p", and with a background both others.
+
+    As `Comparison.maps` has them, for a picture that need not be one of the compared.
+    """
+    of = {"log_p": model, "log_p_background": background}
+    found = {
+        name: one.log_prob_map(one.tensor(images))[0].sum(0).double().numpy()
+        for name, one in of.items()
+        if one is not None and hasattr(one, "log_prob_map")
+    }
+    if len(found) == 2:
+        found["ratio"] = found["log_p"] - found["log_p_background"]
+    return found

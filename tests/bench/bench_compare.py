@@ -1,0 +1,97 @@
+"""Does a network of SDSS galaxies know simulated ones: `python -m tests.bench.bench_compare [folder]`.
+
+Held-out SDSS galaxies against the same made again in the way of the other sets (the control), against SDSS
+galaxies of other pictures (the second control), Illustris mocks, and GalSim galaxies on each rung of the
+realism ladder. Of each statistic: medians, spread, and AUROC, as they are, matched and regressed; and against
+the second control, whose pictures went the way of the mocks. Then the same of the mean of the bands, and with
+stirred galaxies as background.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from galnb import compare, weights
+from galnb.errors import BadInput
+from recipes import likelihoods_sdss as numbers
+
+HELD = {"size, flux and sky noise": ("half_light_radius", "flux", "sky_noise"), "size": "half_light_radius"}
+
+
+def spread(comparison) -> None:
+    print("| | n | log p | log p as sky | ratio | corrected | bits |\n" + 7 * "| --- " + "|")
+    for name in comparison.sets:
+        cells = [name, str(len(comparison.rows(name)))]
+        for statistic in ("log_p", "log_p_background", "ratio", "corrected"):
+            row = comparison.summary(statistic)[list(comparison.sets).index(name)]
+            cells.append(f"{row['median']:.0f} ± {row['error']:.0f} ({row['p16']:.0f} to {row['p84']:.0f})")
+        print("| " + " | ".join([*cells, f"{np.median(comparison.rows(name)['bits']):.2f}"]) + " |")
+    print()
+
+
+def areas(comparison, title: str, *, joint: bool = False) -> None:
+    """AUROC of each statistic and set; `joint` adds tests that see the numbers together."""
+    more = " | KS p of the ratio | energy p | classifier" if joint else ""
+    names = comparison.statistics
+    print(f"| {title} | n | " + " | ".join(names) + more + " |")
+    print("| --- " * (2 + len(names) + 3 * joint) + "|")
+    tables = {name: comparison.tests(name, joint=joint and name == names[1]) for name in names}
+    for k, name in enumerate(comparison.simulated):
+        rows = [table[k] for table in tables.values()]
+        cells = [f"{row['auroc']:.2f} ± {row['auroc_error']:.2f}" for row in rows]
+        if joint:
+            row = tables[names[1]][k]
+            cells += [f"{row['ks_p']:.3f}", f"{row['energy_p']:.3f}"]
+            cells += [f"{row['classifier']:.2f} ± {row['classifier_error']:.2f}"]
+        print(f"| {name} | {rows[0]['n']} | " + " | ".join(cells) + " |")
+    print(flush=True)
+
+
+def matched(comparison) -> None:
+    for title, names in HELD.items():
+        for name in comparison.simulated:
+            try:
+                found = comparison.matched(name, names)
+            except BadInput as error:
+                print(f"{name}: {error}")
+                continue
+            areas(found, f"matched in {title}")
+            apart = ", ".join(f"{key} {found.balance()[key][0]:+.2f}" for key in found.balance().colnames[1:])
+            print(f"left between pairs, in scatters: {apart}\n")
+
+
+def report(sets: dict, model: str, background: str | None) -> None:
+    print(f"\n## {model}, background {background}\n")
+    sets = dict(sets)
+    survey = {numbers.SURVEY: sets.pop(numbers.SURVEY)}
+    comparison = compare(survey, sets, model, background)
+    spread(comparison)
+    print(comparison.balance(), "\n")
+    areas(comparison, "against SDSS", joint=True)
+    matched(comparison)
+    areas(comparison.regressed(), "regressed on all confounders")
+    control = comparison.against("SDSS, other pictures", "Illustris mocks")
+    areas(control, "against other SDSS pictures", joint=True)
+    matched(control)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=numbers.FOLDER)
+    parser.add_argument("--only", choices=("color", "grey", "stirred"))
+    chosen = parser.parse_args()
+    plans = {
+        "color": ("pixelcnn32-sdss", "sky32-sdss"),
+        "grey": ("pixelcnn32-grey-sdss", None),
+        "stirred": ("pixelcnn32-sdss", "stirred32-sdss"),
+    }
+    for name, (model, background) in plans.items():
+        if chosen.only in (None, name) and model in weights.names():
+            report(numbers.sets(chosen.folder, model), model, background)
+
+
+if __name__ == "__main__":
+    main()
