@@ -1,6 +1,7 @@
 # make lab   set everything up and open JupyterLab on the notebooks
 # make demo  the same without a browser: leaves a report in demo/
 # make test  set everything up and run all tests
+# make hub   a JupyterHub for a class, on this machine alone (see docs/hub.md)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),1,0)
 UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: lab demo test clean chromium
+.PHONY: lab demo test hub clean chromium proxy
 
 lab: .venv/user
 	$(BIN)/galnb lab
@@ -17,10 +18,13 @@ lab: .venv/user
 demo: .venv/user
 	$(BIN)/galnb demo
 
-test: .venv/dev chromium
+test: .venv/dev chromium proxy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
+
+hub: .venv/dev proxy
+	PATH="$(CURDIR)/.venv/npm/node_modules/.bin:$$PATH" $(BIN)/jupyterhub -f binder/hub/jupyterhub_config.py
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
@@ -40,6 +44,11 @@ chromium:
 	@command -v chromium >/dev/null || { \
 	  if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ "$$CI" = true ]; }; then \
 	    apt-get update -qq && apt-get install -y -qq chromium >/dev/null || true; fi; }
+
+# What stands before a hub's students, from npm; without npm the tests of the hub skip and say so.
+proxy:
+	@! command -v npm >/dev/null || test -d .venv/npm/node_modules/configurable-http-proxy || npm install \
+	  --silent --no-audit --no-fund --no-package-lock --prefix .venv/npm configurable-http-proxy@5.3.0 || true
 
 clean:
 	rm -rf .venv build demo runs *.egg-info

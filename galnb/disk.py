@@ -6,22 +6,55 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import CannotWrite
 
 
 def cache_folder() -> Path:
-    """Where prepared things are kept: GALNB_CACHE, or the platform's folder; readable by its owner only."""
+    """Where prepared things are kept: GALNB_CACHE, or the platform's folder; readable by its owner only.
+
+    What lies finished in GALNB_SHARED, a cache folder that somebody else prepared, is linked into it: many
+    people use one copy, which none of them changes.
+    """
     places = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
     home = os.environ.get("XDG_CACHE_HOME") or places.get(sys.platform, "~/.cache")
     folder = Path(os.environ.get("GALNB_CACHE") or Path(home, "galnb")).expanduser()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if shared := os.environ.get("GALNB_SHARED"):
+        _borrow(Path(shared).expanduser().resolve(), folder)
     return folder
+
+
+def _borrow(shared: Path, own: Path) -> None:
+    """Link what one does not have oneself, and let go of links whose files are gone.
+
+    A map or an index becomes a folder of one's own with a link to each file: what is added, such as a column
+    of the map, is one's own, and what is made anew takes the place of links and not of what they lead to.
+    """
+    links = (link for link in own.glob("**/*") if link.is_symlink() and not link.exists())
+    for gone in {own.joinpath(*link.relative_to(own).parts[:2]) for link in links}:
+        gone.unlink(missing_ok=True) if gone.is_symlink() else shutil.rmtree(gone, ignore_errors=True)
+    for there in sorted([*shared.glob("*"), *shared.glob("*/*")]):
+        here = own / there.relative_to(shared)
+        hidden = there.name.startswith(".")  # a lock, or not finished; so is what still has a journal
+        if hidden or here.exists() or not os.access(there, os.R_OK) or (there / "journal.jsonl").exists():
+            continue
+        with suppress(OSError):  # Windows may not allow links; or another process was faster
+            if there.is_file():
+                here.symlink_to(there)
+            elif there.parent == shared:
+                here.mkdir()
+            else:
+                linked = here.with_name(f".{here.name}.{uuid.uuid4().hex[:8]}.tmp")
+                shutil.copytree(there, linked, copy_function=os.symlink)
+                linked.chmod(0o700)  # else as read-only as the other
+                linked.rename(here)
 
 
 def point(name: str) -> None:

@@ -121,12 +121,18 @@ def _packages() -> list[Finding]:
 def _device() -> list[Finding]:
     import torch
 
-    threads = torch.get_num_threads()
+    from .engines import cores
+
+    threads, here = torch.get_num_threads(), cores()
     name = f"cpu, {threads} thread{'s' * (threads > 1)}"
     if torch.cuda.is_available():
         name = f"cuda ({torch.cuda.get_device_name(0)}); {name}"
     elif torch.backends.mps.is_available():
         name = f"mps; {name}"
+    if threads > here:  # as in a container that may use 2 of 64 cores
+        name += f", for {here} core{'s' * (here > 1)}"
+        mend = f"export OMP_NUM_THREADS={here} before the kernel starts"
+        return [Finding("torch device", False, name, mend, needed=False)]
     return [Finding("torch device", True, name)]
 
 
@@ -204,8 +210,11 @@ def _cache() -> list[Finding]:
 
     try:
         with tempfile.TemporaryFile(dir=(folder := cache_folder())):
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+            size = sum(path.stat().st_size for path in files)
             found = f"{folder}, {size / 1e9:.1f} GB; what is deleted there is made again when it is needed"
+            if shared := os.environ.get("GALNB_SHARED"):
+                found += f"; what {shared} has is used from there"
             return [Finding("cache folder", True, found)]
     except OSError as error:
         return [Finding("cache folder", False, str(error), CACHE)]

@@ -7,6 +7,7 @@ others finish.
 from __future__ import annotations
 
 import copy
+import math
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from .errors import CannotWrite, GalnbError, need, one_of
 
@@ -124,9 +126,33 @@ def run(
             yield from _dask(queue, work, client, frames)
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(root: str | Path = "/") -> int:
+    """Cores that this process may use: those that it may run on, or as few as its control groups allow.
+
+    A container, pod or service that is given 2 of 64 cores sees 64, and stands still for most of each tenth
+    of a second if it works with 64 threads. A part of a core counts as one.
+    """
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min([here, *(math.ceil(quota) for quota in _quotas(Path(root)))])
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """The cores that each control group of this process may keep busy, and each one above it."""
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.exists() else ():
+        _, kinds, place = line.split(":", 2)
+        old = "cpu" in kinds.split(",")
+        if kinds and not old:
+            continue
+        home = root / "sys/fs/cgroup" / ("cpu" if old else "")
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if old else ("cpu.max",)
+        # within a container, a place may be that on its host: then its files are those at the top
+        for group in (Path(place), *Path(place).parents):
+            with suppress(OSError, ValueError, ZeroDivisionError):  # "max", or no such file: no limit
+                files = [home / group.relative_to("/") / name for name in names]
+                quota, period = map(int, " ".join(file.read_text() for file in files).split())
+                if quota > 0:
+                    yield quota / period
 
 
 def _here(queue: Queue, work, tick) -> Iterator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -10,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 from numba import njit
 
+from .engines import cores
 from .images import Images
 
 COLUMNS = {
@@ -145,7 +145,7 @@ def _measure_all(planes, others, own, noise):
     """(n, 11): aperture flux, r50, r80, aperture, C, ellipticity, angle, asymmetry, r_P, x, y."""
     out = np.full((len(planes), 11), np.nan)
     # Threads, for numba's prange would change torch's number of threads, and with it the bits of training.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         seen = np.flatnonzero(own.any(axis=(1, 2)))
         list(pool.map(lambda i: _measure_one(planes[i], others[i], own[i], noise[i], out[i]), seen))
     return out

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,10 @@ import pytest
 from galnb import disk
 from galnb.errors import CannotWrite, GalnbError
 from galnb.latents import Latents
+from galnb.neighbors import Neighbors
+from galnb.store import Store
+
+XY = np.random.default_rng(0).normal(size=(1000, 2)).astype("f4")
 
 
 @pytest.fixture
@@ -164,3 +169,76 @@ def test_a_killed_writer_leaves_whole_lines_and_the_old_file(tmp_path):
     data = Path(tmp_path, "file").read_bytes()
     assert found == list(range(len(found))) and len(found) > 3
     assert data == data[:7] * 10_000 and int(data[:7]) - found[-1] in (0, 1)
+
+
+# what somebody else prepared
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch):
+    """A cache folder that a teacher prepared, with a map in it, and an empty one of one's own."""
+    made = Store.stream(lambda row: [XY[row:]], tmp_path / "shared" / "maps" / "disc")
+    assert made.n == len(XY)
+    (tmp_path / "shared" / "hubble.parquet").write_bytes(b"prepared")
+    monkeypatch.setenv("GALNB_SHARED", str(tmp_path / "shared"))
+    monkeypatch.setenv("GALNB_CACHE", str(tmp_path / "own"))
+    return tmp_path / "shared"
+
+
+def opened():
+    """The map as a kernel gets it: made only where it is not there."""
+
+    def chunks(row):
+        raise AssertionError("the map was made again")
+
+    return Store.stream(chunks, disk.cache_folder() / "maps" / "disc")
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_shared_cache_is_used_where_it_lies_and_never_written_to(shared):
+    before, store = files_of(shared), opened()
+    assert os.stat(store.folder / "x").st_ino == os.stat(shared / "maps" / "disc" / "x").st_ino
+    assert (disk.cache_folder() / "hubble.parquet").read_bytes() == b"prepared"
+
+    store.add("size", np.arange(len(XY)))
+    disk.write(disk.cache_folder() / "hubble.parquet", b"one's own")
+    assert files_of(shared) == before
+    assert (
+        "size" in opened().columns and (disk.cache_folder() / "hubble.parquet").read_bytes() == b"one's own"
+    )
+
+
+def test_of_a_shared_cache_only_what_is_finished_counts(shared):
+    (shared / "maps" / "begun").mkdir()
+    (shared / "maps" / "begun" / "journal.jsonl").write_bytes(disk.sealed({"galnb": "store"}))
+    (shared / "maps" / ".half.tmp").mkdir()
+    assert os.listdir(disk.cache_folder() / "maps") == ["disc"]
+
+
+def test_what_is_gone_from_a_shared_cache_is_made_by_oneself(shared):
+    opened()
+    shutil.rmtree(shared / "maps")
+    (shared / "hubble.parquet").unlink()
+    assert os.listdir(disk.cache_folder()) == ["maps"] and not os.listdir(disk.cache_folder() / "maps")
+    store = Store.stream(lambda row: [XY[row:]], disk.cache_folder() / "maps" / "disc")
+    assert store.n == len(XY) and not (store.folder / "x").is_symlink()
+
+
+def test_a_map_of_ones_own_stays_ones_own(shared):
+    own = disk.cache_folder() / "maps" / "mine"
+    Store.stream(lambda row: [XY[row:]], own)
+    shutil.copytree(shared / "maps" / "disc", shared / "maps" / "mine")
+    disk.cache_folder()
+    assert not (own / "x").is_symlink()
+
+
+def test_a_shared_search_index_is_believed_by_the_key_beside_it(shared, monkeypatch):
+    latents = Latents(np.arange(len(XY)), XY)
+    monkeypatch.setenv("GALNB_CACHE", str(shared))
+    made = Neighbors(latents, kind="ivf").receipt()
+    monkeypatch.setenv("GALNB_CACHE", str(shared.with_name("own")))
+    monkeypatch.setattr(Neighbors, "_build", lambda *_: pytest.fail("the index was built again"))
+    assert Neighbors(latents, kind="ivf").receipt() == made

@@ -129,3 +129,12 @@ def test_a_cache_that_cannot_be_written_is_found(server, monkeypatch):
     monkeypatch.setenv("GALNB_CACHE", str(server / "file" / "cache"))
     found = finding("cache folder", check(server=server))
     assert not found.ok and "GALNB_CACHE" in found.mend
+
+
+def test_more_threads_than_a_container_may_use_are_found_and_made_fewer(server, monkeypatch):
+    import torch
+
+    monkeypatch.setattr("galnb.engines.cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    found = finding("torch device", check(server=server))
+    assert not found.ok and not found.needed and "OMP_NUM_THREADS=2" in found.mend

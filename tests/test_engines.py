@@ -35,6 +35,37 @@ def path(tmp_path):
     return tmp_path / "survey.hats"
 
 
+# how many cores there are to work with
+
+
+@pytest.mark.parametrize(
+    "own, files, wanted",
+    [
+        ("", {}, 64),
+        ("0::/\n", {"cpu.max": "max 100000"}, 64),
+        ("0::/\n", {"cpu.max": "250000 100000"}, 3),
+        ("0::/\n", {"cpu.max": "20000 100000"}, 1),
+        ("0::/hub/vera\n", {"hub/vera/cpu.max": "max 100000", "hub/cpu.max": "200000 100000"}, 2),
+        ("1:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
+        # in a container, where the group's place is that on its host
+        ("1:cpu:/docker/1a\n", {"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
+        ("4:memory:/\n", {"cpu.max": "100000 100000"}, 64),
+    ],
+)
+def test_no_more_cores_are_used_than_control_groups_allow(tmp_path, monkeypatch, own, files, wanted):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)))
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()} | {"proc/self/cgroup": own}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert engines.cores(tmp_path) == wanted
+
+
+def test_there_is_never_less_than_a_core_nor_more_than_the_machine_has():
+    assert 1 <= engines.cores() <= os.cpu_count()
+    assert engines.cores("/no/such/folder") == len(os.sched_getaffinity(0))
+
+
 # the order, and who works
 
 
