@@ -31,15 +31,15 @@ MIDDLE = 62  # of 128 pixels: the field of gz2_7704, 207 of 424 pixels of Galaxy
 BLACK = 0.02  # share of pixels without any light above which a picture ends at the border of an exposure
 
 
-def sets(folder: str | Path = FOLDER, model: str = "pixelcnn32-sdss") -> dict[str, Images]:
-    """Galaxies as a model's recipe prepares them, SDSS' held-out ones first."""
+def sets(folder: str | Path = FOLDER) -> dict[str, Images]:
+    """Galaxies as the recipe of pixelcnn32-sdss prepares them, SDSS' held-out ones first."""
     folder = Path(folder).resolve()
-    plan = recipe.read(HERE / f"{model}.toml")
+    plan = recipe.read(HERE / "pixelcnn32-sdss.toml")
     plan["data"]["path"] = str(folder / "gz2_7704.npz")
-    whole = {key: value for key, value in plan["data"].items() if key not in ("crop", "bin", "grey")}
+    whole = {key: value for key, value in plan["data"].items() if key not in ("crop", "bin")}
     images, mask = recipe.load_data({**plan, "data": whole}, HERE)
     held = images[mask]
-    ready = lambda found: _prepared(found, plan["data"])  # noqa: E731
+    ready = lambda found: found.crop(plan["data"]["crop"]).bin(plan["data"]["bin"])  # noqa: E731
     # Pictures of 128 pixels lost what is finer, and so does this one on its way there and back.
     found = {SURVEY: ready(held), AGAIN: ready(held.resize(MIDDLE).resize(69))}
     for name, survey in OTHERS.items():
@@ -63,11 +63,6 @@ def zoo(folder: Path, survey: str) -> Images:
     keep = np.array(good) & ~dark
     pixels = pixels[keep].transpose(0, 3, 1, 2) / np.float32(255)
     return Images(pixels, np.array(names)[keep], BANDS)
-
-
-def _prepared(images: Images, plan: dict) -> Images:
-    images = images.crop(plan["crop"]).bin(plan["bin"])
-    return images.grey() if plan.get("grey") else images
 
 
 def main() -> None:

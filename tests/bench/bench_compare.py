@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from galnb import compare, weights
+from galnb import compare
 from galnb.errors import BadInput
 from recipes import likelihoods_sdss as numbers
 
@@ -22,10 +22,11 @@ HELD = {"size, flux and sky noise": ("half_light_radius", "flux", "sky_noise"), 
 
 
 def spread(comparison) -> None:
-    print("| | n | log p | log p as sky | ratio | corrected | bits |\n" + 7 * "| --- " + "|")
+    names = [name for name in comparison.statistics if name != "typical"]
+    print(f"| | n | {' | '.join(names)} | bits |\n" + (3 + len(names)) * "| --- " + "|")
     for name in comparison.sets:
         cells = [name, str(len(comparison.rows(name)))]
-        for statistic in ("log_p", "log_p_background", "ratio", "corrected"):
+        for statistic in names:
             row = comparison.summary(statistic)[list(comparison.sets).index(name)]
             cells.append(f"{row['median']:.0f} ± {row['error']:.0f} ({row['p16']:.0f} to {row['p84']:.0f})")
         print("| " + " | ".join([*cells, f"{np.median(comparison.rows(name)['bits']):.2f}"]) + " |")
@@ -34,8 +35,8 @@ def spread(comparison) -> None:
 
 def areas(comparison, title: str, *, joint: bool = False) -> None:
     """AUROC of each statistic and set; `joint` adds tests that see the numbers together."""
-    more = " | KS p of the ratio | energy p | classifier" if joint else ""
     names = comparison.statistics
+    more = f" | KS p of {names[1]} | energy p | classifier" if joint else ""
     print(f"| {title} | n | " + " | ".join(names) + more + " |")
     print("| --- " * (2 + len(names) + 3 * joint) + "|")
     tables = {name: comparison.tests(name, joint=joint and name == names[1]) for name in names}
@@ -85,12 +86,13 @@ def main() -> None:
     chosen = parser.parse_args()
     plans = {
         "color": ("pixelcnn32-sdss", "sky32-sdss"),
-        "grey": ("pixelcnn32-grey-sdss", None),
         "stirred": ("pixelcnn32-sdss", "stirred32-sdss"),
+        "grey": ("pixelcnn32-grey-sdss", None),
     }
+    sets = numbers.sets(chosen.folder)
     for name, (model, background) in plans.items():
-        if chosen.only in (None, name) and model in weights.names():
-            report(numbers.sets(chosen.folder, model), model, background)
+        if chosen.only in (None, name):
+            report({k: v.grey() for k, v in sets.items()} if name == "grey" else sets, model, background)
 
 
 if __name__ == "__main__":
