@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 NAMES = {
     "BadInput": "errors",
     "Catalogue": "catalogue",
+    "Comparison": "comparison",
     "Folder": "sources.folder",
     "GalnbError": "errors",
     "Hubble": "sources.hubble",
@@ -20,6 +21,8 @@ NAMES = {
     "Session": "session",
     "Store": "store",
     "bend": "widgets.bending",
+    "compare": "comparison",
+    "confront": "widgets.likelihood",
     "decode": "encoding",
     "default_survey": "demo",
     "encode": "encoding",
@@ -34,11 +37,11 @@ NAMES = {
     "weigh": "widgets.density",
 }
 MODULES = (
-    "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue conditions "
-    "contours demo densities density doctor emulator encoding errors export features fields figures film "
-    "forest images imagined instruments known latents metrics mock models morphology neighbors observing "
-    "provenance ranking realism recipe reduce render restoration session sources stamps store stretch "
-    "train votes weighing weights widgets"
+    "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue comparison "
+    "conditions confounders contours demo densities density doctor emulator encoding errors export features "
+    "fields figures film forest images imagined instruments known ladder latents likelihoods looks metrics "
+    "mock models morphology neighbors observing provenance ranking realism recipe reduce render replay "
+    "restoration session sky sources stamps store stretch train twosample votes weighing weights widgets"
 ).split()
 
 

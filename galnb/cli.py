@@ -1,4 +1,4 @@
-"""The command line: `galnb lab | demo | train | encode | similar | mock | doctor`."""
+"""The command line: `galnb lab | demo | train | encode | similar | mock | figure | doctor`."""
 
 from __future__ import annotations
 
@@ -107,6 +107,16 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
     mock.add_argument("--dtype", default="float16", help="of latents: float16, int8 or float32")
     mock.add_argument("--seed", type=int, default=0, help="another survey (default: 0)")
     mock.add_argument("--workers", type=int, help="processes (default: one a core)")
+    figure = add("figure", _figure, "Show what made a figure, or make it again, which runs the code in it")
+    figure.add_argument("action", help="show: print it; replay: run it again, and compare byte for byte")
+    figure.add_argument(
+        "path", type=Path, metavar="FILE", help="a .pdf, .png or .svg, or the .json beside it"
+    )
+    figure.add_argument("--yes", action="store_true", help="run the code without asking: you have read it")
+    figure.add_argument("--out", type=Path, metavar="FILE", help="where to keep the figure that replay makes")
+    figure.add_argument(
+        "--where", type=Path, metavar="FOLDER", help="where to run it (default: an empty one)"
+    )
     doctor = add("doctor", _doctor, "Say whether everything is in place, and how to mend what is not")
     doctor.add_argument("catalogue", type=Path, nargs="?", help="look at every byte of a folder.hats instead")
     return parser, commands
@@ -266,6 +276,29 @@ def _mock(chosen) -> None:
     }
     survey = mock(chosen.rows, chosen.out, progress=True, **options)
     print(f"{len(survey):,} galaxies that do not exist in {chosen.out}")
+
+
+def _figure(chosen) -> int:
+    import json
+
+    from .figures import provenance_of
+    from .replay import replay, shown
+
+    one_of("action", chosen.action, ("show", "replay"))
+    if chosen.action == "show":
+        told = provenance_of(chosen.path)
+        code = told.pop("code")
+        print(json.dumps(told, indent=1), shown(code or "no code"), sep="\n\n")
+        return 0
+
+    def agreed(code: str) -> bool:
+        print(f"{chosen.path} was made by this code, which runs with all your rights:\n\n{shown(code)}\n")
+        asked = not chosen.yes and sys.stdin.isatty()
+        return chosen.yes or (asked and input("Run it? [y/N] ").strip().lower() == "y")
+
+    done = replay(chosen.path, yes=agreed, out=chosen.out, where=chosen.where)
+    print(done)
+    return 0 if done.same else 1
 
 
 def _doctor(chosen) -> int:

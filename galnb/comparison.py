@@ -18,7 +18,7 @@ from .likelihoods import STATISTICS, likelihoods, maps, typical
 from .models.base import Model
 
 OF = "ratio"
-BINS = 30
+BINS = 8, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +87,14 @@ class Comparison:
         return Table(rows=rows, names=["set", "n", "median", "error", "p16", "p84"])
 
     def curves(
-        self, statistic: str | None = None, *, bins: int = BINS, draws: int = 500, seed: int = 0
+        self, statistic: str | None = None, *, bins: int | None = None, draws: int = 500, seed: int = 0
     ) -> dict[str, Curve]:
-        """The distribution of a statistic in each set, with bootstrap bands, over the same bins."""
+        """The distribution of a statistic in each set, with bootstrap bands, over the same bins.
+
+        Bins are 8 to 30, fewer for smaller sets, where not said.
+        """
         each = {name: _finite(self.values(name, statistic)) for name in self.sets}
+        bins = bins or int(np.clip(2 * min(map(len, each.values())) ** 0.5, *BINS))
         both = np.concatenate(list(each.values()))
         low, high = np.percentile(both, [0.5, 99.5]) if len(both) else (0.0, 1.0)
         edges = np.linspace(low, max(high, low + 1e-6), bins + 1)

@@ -20,7 +20,8 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family", "disk", "hats", "arrow", "engines", "cells", "cuts", "instruments"},
+    {"provenance", "family", "twosample", "disk", "hats", "arrow", "engines", "cells", "cuts", "instruments"}
+    | {"imprint", "journals", "listing", "press"},
     {"images", "builder", "stored", "spans", "lasso", "steps"},
     {"tree"},
     {
@@ -44,6 +45,7 @@ FLOORS = [
         "metrics",
         "observing",
         "realism",
+        "confounders",
         "features",
         "catalogue",
         "buckets",
@@ -55,8 +57,20 @@ FLOORS = [
         "forest",
         "ranking",
     },
-    {"densities"},
-    {"train", "weights", "tasks", "mock", "neighbors", "stream", "columns", "record", "restoration"},
+    {"densities", "looks"},
+    {
+        "train",
+        "weights",
+        "tasks",
+        "mock",
+        "neighbors",
+        "stream",
+        "columns",
+        "record",
+        "restoration",
+        "likelihoods",
+        "ladder",
+    },
     {"session"},
     {"survey"},
     {"encoding"},
@@ -71,9 +85,11 @@ FLOORS = [
         "contours",
         "weighing",
         "bending",
+        "comparison",
+        "pedigree",
     },
     {"figures", "film"},
-    {"demo", "imagined", "emulator"},
+    {"demo", "imagined", "emulator", "replay"},
     {"doctor"},
     {"widgets", "cli"},
 ]

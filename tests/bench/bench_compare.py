@@ -16,9 +16,20 @@ import numpy as np
 
 from galnb import compare
 from galnb.errors import BadInput
+from galnb.sky import sky_only
 from recipes import likelihoods_sdss as numbers
 
 HELD = {"size, flux and sky noise": ("half_light_radius", "flux", "sky_noise"), "size": "half_light_radius"}
+
+
+def grain(sets: dict) -> None:
+    """Scatter of the sky in levels of 8 bits: of the mean of the bands, and of what they differ by."""
+    print("\n| sky | mean of bands | i - r | r - g |\n| --- | --- | --- | --- |")
+    for name, images in sets.items():
+        i, r, g = np.moveaxis(255 * sky_only(images).pixels, 1, 0)
+        parts = ((i + r + g) / 3, i - r, r - g)
+        cells = [f"{np.median(np.nanstd(part, axis=(1, 2))):.2f}" for part in parts]
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def spread(comparison) -> None:
@@ -90,6 +101,7 @@ def main() -> None:
         "grey": ("pixelcnn32-grey-sdss", None),
     }
     sets = numbers.sets(chosen.folder)
+    grain(sets)
     for name, (model, background) in plans.items():
         if chosen.only in (None, name):
             report({k: v.grey() for k, v in sets.items()} if name == "grey" else sets, model, background)
