@@ -44,35 +44,37 @@ def spread(comparison) -> None:
     print()
 
 
-def areas(comparison, title: str, *, joint: bool = False) -> None:
+def areas(title: str, *comparisons, joint: bool = False) -> None:
     """AUROC of each statistic and set; `joint` adds tests that see the numbers together."""
-    names = comparison.statistics
+    names = comparisons[0].statistics
     more = f" | KS p of {names[1]} | energy p | classifier" if joint else ""
-    print(f"| {title} | n | " + " | ".join(names) + more + " |")
+    print(f"\n| {title} | n | " + " | ".join(names) + more + " |")
     print("| --- " * (2 + len(names) + 3 * joint) + "|")
-    tables = {name: comparison.tests(name, joint=joint and name == names[1]) for name in names}
-    for k, name in enumerate(comparison.simulated):
-        rows = [table[k] for table in tables.values()]
-        cells = [f"{row['auroc']:.2f} ± {row['auroc_error']:.2f}" for row in rows]
-        if joint:
-            row = tables[names[1]][k]
-            cells += [f"{row['ks_p']:.3f}", f"{row['energy_p']:.3f}"]
-            cells += [f"{row['classifier']:.2f} ± {row['classifier_error']:.2f}"]
-        print(f"| {name} | {rows[0]['n']} | " + " | ".join(cells) + " |")
-    print(flush=True)
+    for comparison in comparisons:
+        tables = {name: comparison.tests(name, joint=joint and name == names[1]) for name in names}
+        for k, name in enumerate(comparison.simulated):
+            rows = [table[k] for table in tables.values()]
+            cells = [f"{row['auroc']:.2f} ± {row['auroc_error']:.2f}" for row in rows]
+            if joint:
+                row = tables[names[1]][k]
+                cells += [f"{row['ks_p']:.3f}", f"{row['energy_p']:.3f}"]
+                cells += [f"{row['classifier']:.2f} ± {row['classifier_error']:.2f}"]
+            print(f"| {name} | {rows[0]['n']} | " + " | ".join(cells) + " |", flush=True)
 
 
 def matched(comparison) -> None:
     for title, names in HELD.items():
+        found = []
         for name in comparison.simulated:
             try:
-                found = comparison.matched(name, names)
+                found.append(comparison.matched(name, names))
             except BadInput as error:
                 print(f"{name}: {error}")
-                continue
-            areas(found, f"matched in {title}")
-            apart = ", ".join(f"{key} {found.balance()[key][0]:+.2f}" for key in found.balance().colnames[1:])
-            print(f"left between pairs, in scatters: {apart}\n")
+        areas(f"matched in {title}", *found)
+        for one in found:
+            balance = one.balance()
+            left = ", ".join(f"{key} {balance[key][0]:+.2f}" for key in balance.colnames[1:])
+            print(f"left between pairs of {one.simulated[0]}, in scatters: {left}")
 
 
 def report(sets: dict, model: str, background: str | None) -> None:
@@ -82,11 +84,11 @@ def report(sets: dict, model: str, background: str | None) -> None:
     comparison = compare(survey, sets, model, background)
     spread(comparison)
     print(comparison.balance(), "\n")
-    areas(comparison, "against SDSS", joint=True)
+    areas("against SDSS", comparison, joint=True)
     matched(comparison)
-    areas(comparison.regressed(), "regressed on all confounders")
+    areas("regressed on all confounders", comparison.regressed())
     control = comparison.against("SDSS, other pictures", "Illustris mocks")
-    areas(control, "against other SDSS pictures", joint=True)
+    areas("against other SDSS pictures", control, joint=True)
     matched(control)
 
 
