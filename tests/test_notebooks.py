@@ -57,7 +57,14 @@ def executed(path: Path, folder: Path):
     return notebook
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+LONG = ("01_compression", "03_sampling", "07_asking_for_a_galaxy")  # two minutes each: run by hand
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in LONG)) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, tmp_path):
     pytest.importorskip("nbclient")
     for number, cell in enumerate(executed(path, tmp_path).cells):
