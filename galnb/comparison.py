@@ -351,7 +351,7 @@ def compare(
         if not len(images):
             raise BadInput(f"set {name!r}", "it has no galaxies")
         tables.append(likelihoods(images, model, background))
-        tables[-1].add_columns([confounders.measure(images)[c] for c in CONFOUNDERS])
+        tables[-1].add_columns(list(confounders.measure(images).columns.values()))
         tables[-1].add_column(np.full(len(images), name), 0, "set")
         tables[-1]["id"] = images.id.astype(str)
     for table in tables:

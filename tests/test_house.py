@@ -20,8 +20,22 @@ FILES = sorted(p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".js", ".css
 # From the ground up. A room imports only from lower floors; within a family's folder anything goes.
 FLOORS = [
     {"errors"},
-    {"provenance", "family", "twosample", "disk", "hats", "arrow", "engines", "cells", "cuts", "instruments"}
-    | {"imprint", "journals", "listing", "press"},
+    {
+        "provenance",
+        "family",
+        "twosample",
+        "disk",
+        "hats",
+        "arrow",
+        "engines",
+        "cells",
+        "cuts",
+        "instruments",
+        "imprint",
+        "journals",
+        "listing",
+        "press",
+    },
     {"images", "builder", "stored", "spans", "lasso", "steps"},
     {"tree"},
     {

@@ -147,11 +147,7 @@ function render({ model, el }) {
     canvas.hidden = points.length < 2;
     if (canvas.hidden) return;
     const [wide, tall] = [canvas.clientWidth, canvas.clientHeight];
-    const ratio = devicePixelRatio || 1;
-    canvas.width = wide * ratio;
-    canvas.height = tall * ratio;
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const context = sharp(canvas, wide, tall);
     const values = points.map(([, value]) => value);
     const [low, high] = [Math.min(UNBENT - 0.1, ...values), Math.max(...values) + 0.05];
     const y = (value) => tall - 3 - ((value - low) / (high - low)) * (tall - 6);
@@ -234,12 +230,11 @@ function render({ model, el }) {
   const end = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
   const sizes = new ResizeObserver(redraw);
   sizes.observe(el);
-  const themes = new MutationObserver(redraw);
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  const unthemed = onTheme(redraw);
   return () => {
     end();
     sizes.disconnect();
-    themes.disconnect();
+    unthemed();
   };
 }
 

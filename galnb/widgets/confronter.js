@@ -189,12 +189,11 @@ function render({ model, el }) {
   };
   const sizes = new ResizeObserver(() => histogram.redraw());
   sizes.observe(el);
-  const themes = new MutationObserver(again);
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  const unthemed = onTheme(again);
   return () => {
     end();
     sizes.disconnect();
-    themes.disconnect();
+    unthemed();
   };
 }
 

@@ -48,6 +48,23 @@ function converse(model, hear, hello = () => ({ t: "hello" }), silent = () => {}
   };
 }
 
+// A canvas of so many CSS pixels, emptied, and sharp on every screen; returns what one draws with.
+function sharp(canvas, wide, tall) {
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(wide * ratio);
+  canvas.height = Math.round(tall * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return context;
+}
+
+// Draw again in another theme; returns what ends it.
+function onTheme(redraw) {
+  const themes = new MutationObserver(() => redraw());
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  return () => themes.disconnect();
+}
+
 // JupyterLab takes B for "insert a cell below": here letters are ours, and Ctrl+S and its like go on to JupyterLab.
 function keepKeys(el) {
   el.dataset.lmSuppressShortcuts = "true";

@@ -135,11 +135,7 @@ class Histogram {
   paint(theme) {
     const { canvas, curves, width } = this;
     const tall = canvas.clientHeight || 260;
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(tall * ratio);
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const context = sharp(canvas, width, tall);
     if (!curves) return;
     const { edges, sets, order } = curves;
     const ground = tall - PLOT.bottom;

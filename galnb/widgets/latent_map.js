@@ -290,11 +290,10 @@ function render({ model, el }) {
   map.use("pan");
   const sizes = new ResizeObserver(() => link.request(150));
   sizes.observe(stage);
-  const themes = new MutationObserver(() => {
+  const unthemed = onTheme(() => {
     theme = themeOf(el);
     map.repaint();
   });
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
   canvas.addEventListener("focus", () => map.redraw());
   canvas.addEventListener("blur", () => map.redraw());
   return () => {
@@ -302,7 +301,7 @@ function render({ model, el }) {
     link.stop();
     clearTimeout(resting);
     sizes.disconnect();
-    themes.disconnect();
+    unthemed();
   };
 }
 

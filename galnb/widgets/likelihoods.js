@@ -4,11 +4,7 @@ const nats = (value) => (Number.isFinite(value) ? value.toFixed(1).replace("-", 
 
 function drawLikelihoods(canvas, histogram, at, theme) {
   const [wide, tall] = [canvas.clientWidth || 380, 92];
-  const ratio = devicePixelRatio || 1;
-  canvas.width = wide * ratio;
-  canvas.height = tall * ratio;
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const context = sharp(canvas, wide, tall);
   const { low, high, drawn, real } = histogram;
   const ground = tall - 18;
   const most = Math.max(...drawn, ...real);

@@ -259,12 +259,11 @@ function render({ model, el }) {
   const end = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
   const sizes = new ResizeObserver(redraw);
   sizes.observe(el);
-  const themes = new MutationObserver(() => paintMap());
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  const unthemed = onTheme(paintMap);
   return () => {
     end();
     sizes.disconnect();
-    themes.disconnect();
+    unthemed();
   };
 }
 

@@ -63,10 +63,7 @@ class PixelView {
   paint(theme) {
     const { canvas, size, cursor } = this;
     const side = canvas.clientWidth || 320;
-    const ratio = devicePixelRatio || 1;
-    canvas.width = canvas.height = Math.round(side * ratio);
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const context = sharp(canvas, side, side);
     if (!size) return;
     context.imageSmoothingEnabled = false;
     context.drawImage(this.source, 0, 0, side, side);
@@ -106,11 +103,7 @@ class PixelView {
 // A scale of colors with its numbers, from low at the bottom to high at the top.
 function drawRamp(canvas, low, high, diverging, theme) {
   const [wide, tall] = [canvas.clientWidth || 58, canvas.clientHeight || 320];
-  const ratio = devicePixelRatio || 1;
-  canvas.width = wide * ratio;
-  canvas.height = tall * ratio;
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const context = sharp(canvas, wide, tall);
   const [top, bottom] = [7, tall - 7];
   for (let y = top; y < bottom; y++) {
     context.fillStyle = `rgb(${shade((bottom - y) / (bottom - top), diverging, theme).map(Math.round).join(",")})`;

@@ -116,11 +116,7 @@ class BentPlane {
 // The scale of colors, and what it means.
 function drawTints(canvas, most, theme) {
   const [wide, tall] = [54, canvas.clientHeight];
-  const ratio = devicePixelRatio || 1;
-  canvas.width = wide * ratio;
-  canvas.height = tall * ratio;
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const context = sharp(canvas, wide, tall);
   const [top, bottom] = [22, tall - 22];
   for (let y = top; y < bottom; y++) {
     context.fillStyle = tint(most * (1 - (2 * (y - top)) / (bottom - top)), most, theme);

@@ -25,11 +25,7 @@ function windowOf(shares, truths) {
 // bands: names; shares: a typed array a band, 255 at its peak; peaks: the probability there; truths, logs: of the picture
 function drawPmf(canvas, { bands, shares, peaks, truths, logs, whole }, theme) {
   const [wide, tall] = [canvas.clientWidth || 400, canvas.clientHeight || 300];
-  const ratio = devicePixelRatio || 1;
-  canvas.width = Math.round(wide * ratio);
-  canvas.height = Math.round(tall * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  const context = sharp(canvas, wide, tall);
   const [first, last] = whole ? [0, shares[0].length] : windowOf(shares, truths);
   const [left, right, below] = [48, 8, 36];
   const each = (tall - below) / bands.length;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from .. import likelihoods
 from ..images import Images
 from ..models.base import Model
 
@@ -55,7 +56,6 @@ def can_read(model) -> bool:
     return all(hasattr(model, name) for name in wanted)
 
 
-@torch.inference_mode()
 def maps(model: Model, background: Model | None, images: Images) -> dict[str, np.ndarray]:
     """Nats (y, x) of each pixel of one picture, bands added up: "log_p", and with a background both others.
 
@@ -63,9 +63,7 @@ def maps(model: Model, background: Model | None, images: Images) -> dict[str, np
     """
     of = {"log_p": model, "log_p_background": background}
     found = {
-        name: one.log_prob_map(one.tensor(images))[0].sum(0).double().numpy()
-        for name, one in of.items()
-        if one is not None and hasattr(one, "log_prob_map")
+        name: likelihoods.maps(images, one)[0] for name, one in of.items() if hasattr(one, "log_prob_map")
     }
     if len(found) == 2:
         found["ratio"] = found["log_p"] - found["log_p_background"]

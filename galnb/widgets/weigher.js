@@ -114,11 +114,10 @@ function render({ model, el }) {
   hear.standing({ title: "" });
   busy("Waiting for the kernel");
   const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
-  const themes = new MutationObserver(distribution);
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
+  const unthemed = onTheme(distribution);
   return () => {
     stop();
-    themes.disconnect();
+    unthemed();
   };
 }
 
