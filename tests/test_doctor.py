@@ -82,7 +82,9 @@ def test_inside_a_kernel_the_server_is_the_environment_of_its_parent(monkeypatch
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    with subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE) as parent:
+    command = [python, "-c", "print('here', flush=True), input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "here\n"  # before, a process may not have its command line yet
         monkeypatch.setenv("JPY_PARENT_PID", str(parent.pid))
         assert doctor.server_prefix() == tmp_path
 

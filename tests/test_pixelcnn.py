@@ -32,6 +32,8 @@ SHAPES = {
     "down and up": {"vertical": (1, 1)},
     "down and up twice": {"vertical": (1, 0, 1), "horizontal": 2},
     "three bands": {"bands": ("i", "r", "g"), "vertical": (1, 1)},
+    "opposite": {"opposite": 1, "vertical": (1, 1)},
+    "opposite, told": {"opposite": 1, "conditions": ("mass",)},
     "masked": {"blind_spot": True, "horizontal": 2},
     "told": {"conditions": ("mass", "color"), "vertical": (1, 1)},
     "anywhere": {"place": False, "holes": True},
@@ -370,6 +372,8 @@ def test_images_that_do_not_fit_are_one_clear_error():
         ({"mixtures": 0}, "mixtures=0"),
         ({"vertical": ()}, "wanted numbers of blocks"),
         ({"horizontal": 1.5}, "horizontal=1.5"),
+        ({"opposite": -1}, "opposite=-1"),
+        ({"opposite": 1, "blind_spot": True}, "wanted one of them"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(options, reason):

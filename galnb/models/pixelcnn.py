@@ -15,7 +15,7 @@ from .base import Model
 from .blocks import zeroed
 from .logistics import Logistics
 from .raster import Raster
-from .stacks import Gated, Level, Window, alive
+from .stacks import Gated, Level, Opposite, Window, alive
 
 SEEN = 256  # pictures to which the linear autoregression is fitted
 FORGET = 0.1  # share of conditions that training hides, so that "unknown" is known too
@@ -49,6 +49,9 @@ class PixelCNN(Model):
         Logistics a pixel.
     place : bool
         Whether a pixel knows where in the picture it is. Without, the network is the same everywhere.
+    opposite : int
+        Gated blocks that look at the upper half turned by 180 degrees, and tell the lower half what stands
+        opposite: galaxies are nearly symmetric so. None: 0. Not with `blind_spot`.
     conditions : tuple of str
         Names of the numbers y (n, condition) that the model is told; NaN is unknown.
     blind_spot : bool
@@ -80,13 +83,14 @@ class PixelCNN(Model):
         horizontal: int = 3,
         mixtures: int = 5,
         place: bool = True,
+        opposite: int = 0,
         conditions: tuple[str, ...] = (),
         blind_spot: bool = False,
         holes: bool = False,
         dropout: float = 0.0,
     ):
         super().__init__(bands, size)
-        self._check(levels, vertical, horizontal, mixtures)
+        self._check(levels, vertical, horizontal, mixtures, opposite)
         self.place, self.holes, self.conditions = place, holes, tuple(conditions)
         b, seen = len(self.bands), 2 * len(self.bands) + 1
         self.pixel = Logistics(b, mixtures, levels)
@@ -95,10 +99,13 @@ class PixelCNN(Model):
         zeroed(self.straight).requires_grad_(False)
         if blind_spot:
             self.above = None
+            if opposite:
+                raise ValueError(f"opposite={opposite} with blind_spot=True, wanted one of them")
             self.first = Window(seen, width, top=3, left=3, right=3, last=3)
             options |= {"top": 1, "left": 1, "right": 1, "last": 2}
         else:
             self.above = Window(seen, width, top=3, bottom=-1, left=3, right=3)
+            self.opposite = Opposite(seen, width, opposite, **options) if opposite else None
             self.vertical = Level(width, tuple(vertical), **options)
             self.tell = alive(nn.Conv2d(width, (horizontal + 1) * width, 1))
             self.first = Window(seen, width, top=0, left=4, right=-1)
@@ -116,12 +123,13 @@ class PixelCNN(Model):
         with torch.no_grad():
             self._parts(self.say.bias)[2].copy_(torch.linspace(-3, 0, mixtures))
 
-    def _check(self, levels, vertical, horizontal, mixtures) -> None:
+    def _check(self, levels, vertical, horizontal, mixtures, opposite) -> None:
         for name, value, least in (
             ("size", self.size, 1),
             ("levels", levels, 2),
             ("horizontal", horizontal, 0),
             ("mixtures", mixtures, 1),
+            ("opposite", opposite, 0),
         ):
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r}, wanted a whole number of at least {least}")
@@ -187,7 +195,11 @@ class PixelCNN(Model):
         h = h if self.located is None else h + self.located(self.where)
         more = [None] * len(self.blocks)
         if self.above is not None:
-            v = self.vertical(self.above(seen), told)
+            v = self.above(seen)
+            if self.opposite is not None:
+                said = self.opposite(seen, told)
+                v = v + F.pad(said, (0, 0, v.shape[2] - said.shape[2], 0))
+            v = self.vertical(v, told)
             first, *more = self.tell(F.silu(v)).split(self.config["width"], dim=1)
             h = h + first
         for block, part in zip(self.blocks, more, strict=True):

@@ -70,12 +70,23 @@ class Raster:
         more: list[Tensor | None] = [None] * (1 + len(model.blocks))
         if model.above is not None:
             v = model.above.row(self.seen[:, r : r + TOP, LEFT : LEFT + size].permute(0, 3, 1, 2))
+            if model.opposite is not None and r >= (self.u.shape[2] + 1) // 2:
+                v = v + self._opposite(r)
             v = model.vertical.row(v, self.past, self.told, r)
             more = list(model.tell(F.silu(v)).split(model.config["width"], dim=1))
         if model.located is not None:
             here = model.located(model.where[:, :, r : r + 1])
             more[0] = here if more[0] is None else more[0] + here
         return [None if part is None else part[:, :, 0].permute(2, 0, 1).contiguous() for part in more]
+
+    def _opposite(self, r: int) -> Tensor:
+        """What the upper half tells row r (n, width, 1, x) of the lower one, found once."""
+        model, (height, width) = self.model, self.u.shape[2:]
+        if model.opposite not in self.past:
+            seen = self.seen[:, TOP : TOP + height, LEFT : LEFT + width].permute(0, 3, 1, 2)
+            self.past[model.opposite] = model.opposite(seen, self.told)
+        row = r - (height + 1) // 2
+        return self.past[model.opposite][:, :, row : row + 1]
 
     def _column(self, r: int, c: int, above: list[Tensor | None]) -> Tensor:
         """Numbers (n, number) of the next pixel."""

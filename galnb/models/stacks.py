@@ -133,6 +133,35 @@ class Level(nn.Module):
         return x
 
 
+class Opposite(nn.Module):
+    """What the upper half of a picture says of the lower one, turned by 180 degrees.
+
+    Galaxies look much the same when turned so about their middle. All of the upper half comes before any
+    pixel of the lower one, so that windows over it need no mask.
+
+    Parameters
+    ----------
+    inputs, width : int
+        Channels of the picture, and of what is said.
+    blocks : int
+        Gated blocks of 3 x 3 windows.
+    """
+
+    def __init__(self, inputs: int, width: int, blocks: int, **options):
+        super().__init__()
+        window = {"top": 1, "bottom": 1, "left": 1, "right": 1}
+        self.first = Window(inputs, width, **window)
+        self.blocks = nn.ModuleList(Gated(width, **window, **options) for _ in range(blocks))
+        self.say = zeroed(nn.Conv2d(width, width, 1))
+
+    def forward(self, seen: Tensor, told: Tensor | None = None) -> Tensor:
+        """(n, width, y // 2, x) for the rows from (y + 1) // 2 on, of the picture (n, input, y, x)."""
+        x = self.first(seen[:, :, : seen.shape[2] // 2].flip(2, 3))
+        for block in self.blocks:
+            x = block(x, told)
+        return self.say(F.silu(x))
+
+
 def alive(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer with random weights so large that what it gives varies as much as what it is given."""
     nn.init.normal_(layer.weight, std=GAIN * layer.weight[0].numel() ** -0.5)
