@@ -21,6 +21,7 @@ NAMES = {
     "Session": "session",
     "Store": "store",
     "bend": "widgets.bending",
+    "check": "exercises",
     "compare": "comparison",
     "confront": "widgets.likelihood",
     "decode": "encoding",
@@ -38,10 +39,10 @@ NAMES = {
 }
 MODULES = (
     "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue comparison "
-    "conditions confounders contours demo densities density doctor emulator encoding errors export features "
-    "fields figures film forest images imagined instruments known ladder latents likelihoods looks metrics "
-    "mock models morphology neighbors observing provenance ranking realism recipe reduce render replay "
-    "restoration session sky sources stamps store stretch train twosample votes weighing weights widgets"
+    "conditions confounders contours demo densities density doctor emulator encoding errors exercises export "
+    "features fields figures film forest images imagined instruments known ladder latents likelihoods looks "
+    "metrics mock models morphology neighbors observing provenance ranking realism recipe reduce render "
+    "replay restoration session sky sources stamps store stretch train twosample votes weighing weights widgets"
 ).split()
 
 

@@ -104,7 +104,7 @@ FLOORS = [
     },
     {"figures", "film"},
     {"demo", "imagined", "emulator", "replay"},
-    {"doctor"},
+    {"doctor", "exercises"},
     {"widgets", "cli"},
 ]
 

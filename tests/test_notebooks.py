@@ -1,40 +1,20 @@
-"""Each notebook runs from top to bottom, offline, and answers what it asks."""
+"""Each notebook runs from top to bottom, offline, answers what it asks, and has exercises to solve."""
 
-import os
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # one of them may sit on loopback
+from galnb import exercises
+from tests.running import ASKED, NOTEBOOKS, asked, cells, executed, solutions, solved, verdicts
+
 PROGRESS = re.compile(r"\d+%\||\d+(\.\d+)?(s/)?\w*it/s|\[\d\d:\d\d|^\s*$")  # tqdm's lines
-
-# Python runs this before all else in the kernel: whoever leaves the machine fails, and so does the notebook.
-OFFLINE = """
-import sys
-
-
-def refuse(event, arguments):
-    if event not in ("socket.connect", "socket.getaddrinfo"):
-        return
-    place = arguments[event == "socket.connect"]
-    host = place[0] if isinstance(place, tuple) else place  # a path, where it is no network at all
-    if host and not str(host).startswith(("127.", "localhost", "::1", "/")):
-        raise RuntimeError(f"a notebook asked for {host!r}; it must run offline")
+FIRST = re.compile(r"\*After (nothing|\d\d(?:, \d\d)*); (\d+) minutes\. You will learn to ([^*]+)\.\*")
+LONG = ("01_compression", "03_sampling", "07_asking_for_a_galaxy")  # two minutes each: run by hand
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-sys.addaudithook(refuse)
-"""
-
-
-def cells(path: Path) -> list:
-    return nbformat.read(path, as_version=4).cells
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@each
 def test_it_asks_one_question_first_and_answers_it_last(path):
     first, last = cells(path)[0], cells(path)[-1]
     title, question = [line for line in first.source.splitlines() if line.strip()][:2]
@@ -43,21 +23,22 @@ def test_it_asks_one_question_first_and_answers_it_last(path):
     assert last.source.startswith("**Answer.**")
 
 
-def executed(path: Path, folder: Path):
-    """The notebook with its outputs, run by a kernel that has a cache of its own and no network."""
-    import nbclient
-
-    (folder / "sitecustomize.py").write_text(OFFLINE)
-    env = {k: v for k, v in os.environ.items() if k.lower() not in ("mplbackend", *PROXIES)}
-    env["PYTHONPATH"] = os.pathsep.join([str(folder), str(ROOT)])
-    env |= {"GALNB_CACHE": str(folder / "cache"), "IPYTHONDIR": str(folder / "ipython")}
-    notebook, where = nbformat.read(path, as_version=4), {"metadata": {"path": str(path.parent)}}
-    client = nbclient.NotebookClient(notebook, timeout=400, kernel_name="python3", resources=where)
-    client.execute(env=env)
-    return notebook
+@each
+def test_it_says_what_comes_before_how_long_it_takes_and_what_one_learns(path):
+    before, minutes, _ = FIRST.search(cells(path)[0].source.replace("\n", " ")).groups()
+    assert before == "nothing" or set(before.split(", ")) <= {p.stem[:2] for p in NOTEBOOKS if p < path}
+    assert 10 <= int(minutes) <= 60
 
 
-LONG = ("01_compression", "03_sampling", "07_asking_for_a_galaxy")  # two minutes each: run by hand
+@each
+def test_it_has_exercises_that_are_announced_known_and_solved(path):
+    numbers, number = asked(path), path.stem[:2]
+    assert numbers == [f"{number}.{k + 1}" for k in range(len(numbers))] and len(numbers) >= 3
+    assert numbers == [exercise.number for exercise in exercises.of(number)]
+    assert numbers == list(solutions(path))
+    for before, cell in zip(cells(path), cells(path)[1:], strict=False):
+        if found := ASKED.fullmatch(cell.source):
+            assert before.source.startswith(f"**Exercise {found[1]}.** ")
 
 
 @pytest.mark.parametrize(
@@ -65,10 +46,26 @@ LONG = ("01_compression", "03_sampling", "07_asking_for_a_galaxy")  # two minute
     [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in LONG)) for path in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
-def test_it_runs_from_top_to_bottom_offline_without_a_complaint(path, tmp_path):
-    pytest.importorskip("nbclient")
-    for number, cell in enumerate(executed(path, tmp_path).cells):
+def test_it_runs_offline_without_a_complaint_and_each_exercise_fails_as_it_comes_and_passes_solved(
+    path, tmp_path
+):
+    notebook = executed(solved(path, woven=True), tmp_path)
+    said = verdicts(notebook)
+    assert len(said) == 2 * len(asked(path))
+    assert all(
+        "not yet" in came and "right" in then for came, then in zip(said[::2], said[1::2], strict=True)
+    ), said
+    for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
-                said = re.split(r"[\r\n]+", output["text"])
-                assert not [line for line in said if not PROGRESS.search(line)], f"cell {number}: {said}"
+                lines = re.split(r"[\r\n]+", output["text"])
+                assert not [line for line in lines if not PROGRESS.search(line)], f"cell {number}: {lines}"
+
+
+@pytest.mark.slow
+@each
+def test_as_it_comes_it_fails_every_check_and_solved_it_passes_every_one(path, tmp_path):
+    came = verdicts(executed(nbformat.read(path, as_version=4), tmp_path / "came"))
+    then = verdicts(executed(solved(path, woven=False), tmp_path / "solved"))
+    assert len(came) == len(then) == len(asked(path))
+    assert all("not yet" in said for said in came) and all("right" in said for said in then)
