@@ -19,6 +19,7 @@ from .models.base import Model
 from .morphology import measure
 from .provenance import array_hash
 from .sources.hubble import Hubble
+from .tasks import one_thread
 
 WEIGHTS = "ae16-hubble"
 MEASURED = ("concentration", "asymmetry")
@@ -63,7 +64,8 @@ def default_survey(*, progress: bool = True) -> Survey:
         for name in MEASURED:
             images.table[name] = np.asarray(table[name], dtype=np.float32)
         if latents is None:
-            latents = encode(images, model)
+            with one_thread():
+                latents = encode(images, model)
             latents.write(path)
         bar.update()
         bar.set_description(f"{len(images)} galaxies ready")

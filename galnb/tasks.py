@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,17 @@ from .models.base import Model
 from .sources.base import Source
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What torch computes in here has the same bits however many threads it has elsewhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +123,8 @@ class Encoding:
         source.quarantine = []
         if frame is not None:
             task = self._of_frame(task, frame, source)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the same bits everywhere; and OpenMP does not survive a fork
-        try:
+        with one_thread():  # OpenMP does not survive a fork, either
             return self._table(task, tell, source)
-        finally:
-            torch.set_num_threads(threads)
 
     @torch.inference_mode()
     def _table(self, task: Task, tell, source: Source):

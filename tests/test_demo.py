@@ -5,6 +5,7 @@ import stat
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from galnb import demo, disk
@@ -40,6 +41,16 @@ def same(one: Latents, other: Latents) -> bool:
     return one.hash() == other.hash() and all(
         np.array_equal(one[name], other[name], equal_nan=one[name].dtype.kind == "f") for name in one.columns
     )
+
+
+def test_how_many_threads_torch_has_changes_no_bit(survey, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALNB_CACHE", str(tmp_path))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    try:
+        assert same(demo.default_survey(progress=False).latents, survey.latents)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_the_survey_has_at_least_800_galaxies_with_measured_columns(survey):
