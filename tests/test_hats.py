@@ -5,13 +5,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from galnb import hats
-from galnb.builder import partition
+from galnb.builder import DTYPES, partition
 from galnb.catalogue import Catalogue
 from galnb.errors import BadInput
 from galnb.hats import Pixel
 from galnb.latents import Latents
+from tests.often import often
 
 RNG = np.random.default_rng(3)
 
@@ -181,6 +185,31 @@ def test_latents_come_back_within_the_error_that_their_type_states(tmp_path, sca
     assert (abs(half - z) <= np.maximum(abs(z) * 2.0**-11, 2.0**-25)).all()
     most = abs(z).max(axis=1, keepdims=True)
     assert (abs(small - z) <= most / 127 / 2 * 1.001).all() and np.array_equal(small[3], z[3])
+
+
+@often(60)
+@given(
+    arrays(
+        np.float32,
+        st.tuples(st.integers(1, 5), st.integers(1, 4)),
+        elements=st.floats(-65504, 65504, width=32),
+    )
+)
+def test_any_latents_come_back_within_the_error_that_their_type_states(z):
+    n, nowhere = len(z), np.full(len(z), np.nan)
+    rows = {
+        dtype: partition(np.arange(n), np.arange(n), nowhere, nowhere, z, Table(), dtype=dtype)
+        for dtype in DTYPES
+    }
+    kept = {
+        dtype: table["z"].combine_chunks().flatten().to_numpy().reshape(z.shape).astype(np.float64)
+        for dtype, table in rows.items()
+    }
+    scale = rows["int8"]["z_scale"].to_numpy()[:, None].astype(np.float64)
+    most = np.abs(z).max(axis=1, keepdims=True)
+    assert np.array_equal(kept["float32"], z)
+    assert (np.abs(kept["float16"] - z) <= np.maximum(np.abs(z) * 2.0**-11, 2.0**-25)).all()
+    assert (np.abs(kept["int8"] * scale - z) <= np.maximum(most / 127 / 2 * 1.001, 1e-44)).all()
 
 
 def test_a_latent_without_a_number_stays_so_and_one_too_large_is_named(tmp_path):

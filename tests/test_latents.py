@@ -3,10 +3,14 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from galnb.errors import BadInput
 from galnb.latents import Latents
 from galnb.provenance import versions
+from tests.often import often
 
 META = {"model": "PCA", "config": {"bands": ["i", "r"], "latent_dim": 3}, "versions": versions()}
 
@@ -55,6 +59,40 @@ def test_what_is_masked_does_not_come_back_as_a_value(tmp_path, values):
     back = Latents.read(catalogue(3, table=table).write(tmp_path / "x.parquet")).table["x"]
     assert list(back.mask) == [False, True, False]
     assert back.dtype == np.array(values).dtype and [back[0], back[2]] == [values[0], values[2]]
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+NAMES = st.one_of(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6, unique=True),
+    st.lists(TEXT.filter(bool), min_size=1, max_size=6, unique=True),
+)
+
+
+@st.composite
+def catalogues(draw):
+    """Latents of any names, numbers (NaN and infinite ones, too) and columns."""
+    ids = draw(NAMES)
+    n = len(ids)
+    z = draw(arrays(np.float32, (n, draw(st.integers(1, 4)))))
+    kinds = [np.float32, np.float64, np.int16, np.int64, np.bool_]
+    columns = {"text": draw(st.lists(TEXT, min_size=n, max_size=n))}
+    for kind in draw(st.lists(st.sampled_from(kinds), max_size=3)):
+        columns[f"{np.dtype(kind)}"] = draw(
+            arrays(kind, (n, *draw(array_shapes(max_dims=1, max_side=3))[1:]))
+        )
+    return Latents(ids, z, Table(columns), META)
+
+
+@often(60)
+@given(catalogues())
+def test_whatever_is_in_a_catalogue_is_read_back(tmp_path_factory, latents):
+    path = latents.write(tmp_path_factory.mktemp("any") / "x.parquet")
+    back = Latents.read(path)
+    assert back.id.tolist() == latents.id.tolist() and back.hash() == latents.hash()
+    np.testing.assert_array_equal(back.z, latents.z)
+    for name in latents.table.colnames:
+        assert back[name].dtype == latents[name].dtype
+        np.testing.assert_array_equal(back[name], latents[name])
 
 
 def test_an_empty_catalogue_is_written_and_read(tmp_path):

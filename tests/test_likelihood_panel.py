@@ -189,7 +189,7 @@ def test_other_galaxies_of_a_range_are_drawn_by_seed(panel, tab):
     tab.say("others")
     first = panel.galleries()
     assert first != near and first == panel.galleries()
-    tab.say("others")
+    panel.others()
     assert panel.galleries() != first
 
 
@@ -298,6 +298,11 @@ def test_draws_carry_their_statistics_and_are_marked_in_the_histogram(panel, tab
     assert len(panel.figure().axes[0].lines) == 3
     told = tab.say("peek", "looker", what="sample", k=2)["look"][0]
     assert told["title"] == "drawn 3" and told["set"] == "does not exist" and panel.pdf(1, 1).sum() > 0.999
+    by_mouse = panel.surprise()
+    panel.pick("SDSS/g07")
+    assert not np.array_equal(panel.surprise(), by_mouse)
+    panel.pick(str(done.id[2]))
+    assert np.array_equal(panel.surprise(), by_mouse)
 
 
 def test_what_is_superseded_or_stopped_is_dropped_and_what_was_whole_stays(panel, tab):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb import selection as module
@@ -9,6 +9,7 @@ from galnb.selection import Ids, Selection, ids_of
 from galnb.session import Session
 from galnb.store import Store
 from tests.locked import Catalogue
+from tests.often import often
 
 rng = np.random.default_rng(8)
 N = 20_000
@@ -52,7 +53,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@often(80)
 @given(st.lists(steps, min_size=1, max_size=5), st.sampled_from([400, 10**6]))
 def test_whatever_is_combined_it_is_a_set_of_rows(store, todo, small):
     other = np.stack([OTHER.x[OTHER.rank], OTHER.y[OTHER.rank]], axis=1)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Column, Table
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from galnb.errors import BadInput
 from galnb.latents import Latents
 from galnb.session import Session
+from tests.often import often
 
 rng = np.random.default_rng(6)
 Z = (rng.normal(size=(3000, 6)) * (3, 2, 1, 1, 1, 1)).astype("f4")
@@ -258,7 +258,7 @@ class Hand(RuleBasedStateMachine):
             mine.redo()
 
 
-Hand.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+Hand.TestCase.settings = often(15, stateful_step_count=15)
 TestHand = Hand.TestCase
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb.spans import Bits, Spans
+from tests.often import often
 
 N = 70_000  # more than two of the blocks that `Bits` counts by
 places = st.sets(st.one_of(st.integers(0, 60), st.integers(0, N - 1)), max_size=40)
@@ -26,7 +27,7 @@ def runs_of(pairs):
     return edges.reshape(-1, 2)
 
 
-@settings(max_examples=150, deadline=None)
+@often(150)
 @given(places, places)
 def test_they_are_sets(a, b):
     for make, every in ((of, Spans.positions), (bits_of, lambda bits: bits.page(0, N))):
@@ -36,7 +37,7 @@ def test_they_are_sets(a, b):
     assert (of(a) & of(b)).positions().tolist() == sorted(a & b)
 
 
-@settings(max_examples=150, deadline=None)
+@often(150)
 @given(places, stretches, st.lists(st.integers(0, N), max_size=30))
 def test_both_tell_what_is_in_stretches_and_what_comes_before(numbers, pairs, asked):
     runs = runs_of(pairs)
@@ -50,7 +51,7 @@ def test_both_tell_what_is_in_stretches_and_what_comes_before(numbers, pairs, as
         assert known.has(np.array(here, dtype=int)).tolist() == [p in numbers for p in here]
 
 
-@settings(max_examples=100, deadline=None)
+@often(100)
 @given(places, st.integers(-3, 45), st.integers(-3, 45))
 def test_a_page_is_a_slice_of_all(numbers, start, stop):
     wanted = sorted(numbers)[max(start, 0) : max(stop, 0)]
@@ -58,7 +59,7 @@ def test_a_page_is_a_slice_of_all(numbers, start, stop):
     assert bits_of(numbers).page(start, stop).tolist() == wanted
 
 
-@settings(max_examples=50, deadline=None)
+@often(50)
 @given(stretches, st.randoms())
 def test_stretches_in_any_order_are_joined(pairs, shuffled):
     runs = runs_of(pairs)

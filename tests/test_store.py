@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 from astropy.table import Column, MaskedColumn
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
 from galnb.spans import Spans
 from galnb.store import Store, categorize
+from tests.often import often
 
 rng = np.random.default_rng(2)
 XY = np.concatenate([rng.normal(size=(40_000, 2)), rng.normal((3, -1), 0.05, size=(10_000, 2))]).astype("f4")
@@ -32,7 +33,7 @@ def test_positions_that_are_not_finite_are_left_out_and_counted():
     assert store.lasso(star(9, 9, 0, 0)).tolist() == [0, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(numbers, numbers, numbers, numbers)
 def test_no_point_of_a_view_is_missed(a, b, c, d):
     view = (min(a, b), max(a, b), min(c, d), max(c, d))
@@ -46,7 +47,7 @@ def test_a_deep_view_touches_few_points():
     assert STORE.count((-0.05, 0.05, -0.05, 0.05)) < 2_000
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(st.lists(st.tuples(numbers, numbers), min_size=3, max_size=12))
 def test_lasso_is_brute_force_even_where_it_crosses_itself(corners):
     corners = np.array(corners) + rng.normal(0, 1e-4, (len(corners), 2))
@@ -61,7 +62,7 @@ def test_lasso_of_any_size_is_brute_force(k, radius, x, y):
     assert np.array_equal(STORE.lasso(polygon), np.flatnonzero(Path(polygon).contains_points(XY)))
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(numbers, numbers, st.floats(1e-3, 1), st.floats(1e-3, 1))
 def test_nearest_is_brute_force(x, y, rx, ry):
     square = ((XY[:, 0] - x) / rx) ** 2 + ((XY[:, 1] - y) / ry) ** 2

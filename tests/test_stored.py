@@ -2,12 +2,13 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb import stored
 from galnb.errors import BadInput
 from galnb.stored import Stored, at, find, take
+from tests.often import often
 
 N = 60_000
 VALUES = np.random.default_rng(0).permutation(N).astype("<i4")
@@ -39,7 +40,7 @@ def arrays(files, request):
 cuts = st.lists(st.integers(0, N), max_size=16).map(lambda edges: np.sort(edges)[: len(edges) // 2 * 2])
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(cuts)
 def test_stretches_are_those_of_the_array(arrays, edges):
     runs = np.array(edges, dtype=np.int64).reshape(-1, 2)
@@ -49,7 +50,7 @@ def test_stretches_are_those_of_the_array(arrays, edges):
         assert np.array_equal(take(known, runs), known[inside])
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(st.lists(st.integers(0, N - 1), max_size=30))
 def test_places_are_those_of_the_array_in_their_order(arrays, places):
     places = np.array(places, dtype=int)

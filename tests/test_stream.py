@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Column
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb import buckets, disk, stream
@@ -12,6 +12,7 @@ from galnb.errors import BadInput
 from galnb.render import render
 from galnb.store import Store
 from galnb.stored import Stored
+from tests.often import often
 
 rng = np.random.default_rng(7)
 N = 120_000
@@ -93,7 +94,7 @@ def test_frames_are_those_of_the_memory(store, view, color, exact):
 numbers = st.floats(-4, 4)
 
 
-@settings(max_examples=30, deadline=None)
+@often(30)
 @given(st.lists(st.tuples(numbers, numbers), min_size=3, max_size=9), numbers, numbers, st.floats(1e-6, 2))
 def test_lasso_click_and_sample_are_those_of_the_memory(store, corners, x, y, radius):
     assert np.array_equal(store.within(corners).runs, MEMORY.within(corners).runs)

@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from galnb.images import Images
 from galnb.stretch import Asinh, Linear, Lupton
+from tests.often import often
 
 STRETCHES = [Asinh(-1.0, 300.0, 0.5), Lupton(-1.0, 5.0, 8.0), Linear(-1.0, 300.0)]
 FLUXES = arrays(np.float64, (3, 4, 4), elements=st.floats(0, 1000, width=32))
@@ -18,9 +19,25 @@ def sky(shape=(2, 3, 8, 8), seed=0):
 
 
 @pytest.mark.parametrize("stretch", STRETCHES, ids=lambda s: type(s).__name__)
+@often(100)
 @given(pixels=FLUXES)
 def test_the_inverse_gives_the_pixels_back(stretch, pixels):
     np.testing.assert_allclose(stretch.inverse(stretch(pixels)), pixels, rtol=1e-5, atol=1e-5)
+
+
+@often(100)
+@given(
+    arrays(np.float64, (2, 3, 3), elements=st.floats(-1e6, 1e6, width=32)),
+    st.floats(-1e4, 1e4),
+    st.floats(1e-2, 1e5),
+    st.floats(1e-3, 10),
+)
+def test_whatever_an_asinh_is_set_to_it_keeps_order_and_is_undone(pixels, low, wide, softness):
+    stretch = Asinh(low, low + wide, softness * wide)
+    stretched = stretch(pixels)
+    order = np.argsort(pixels, axis=None)
+    assert (np.diff(stretched.ravel()[order]) >= 0).all()
+    np.testing.assert_allclose(stretch.inverse(stretched), pixels, rtol=1e-5, atol=1e-5 * wide)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES, ids=lambda s: type(s).__name__)

@@ -8,13 +8,14 @@ import threading
 import numpy as np
 import pytest
 from astropy.table import Table
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb.errors import BadInput, CannotWrite
 from galnb.export import KINDS, export
 from galnb.latents import Latents
 from galnb.votes import CHOICES, Votes, votes_path
+from tests.often import often
 
 every_format = pytest.mark.parametrize("ending", KINDS)
 
@@ -361,7 +362,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@often(60)
 @given(st.lists(moves, max_size=25))
 def test_any_walk_of_two_kernels_is_that_of_a_plain_dict(tmp_path_factory, walk):
     path = tmp_path_factory.mktemp("walk") / "votes.jsonl"

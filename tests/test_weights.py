@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from galnb import weights
 from galnb.errors import BadWeights
 from galnb.models import PCA
+from tests.often import often
 
 
 @pytest.fixture
@@ -92,6 +95,22 @@ def test_a_misspelt_name_names_the_right_one():
     name = weights.names()[0]
     with pytest.raises(ValueError, match=name):
         weights.load(name[:-1])
+
+
+@often(40)
+@given(
+    st.integers(1, 3),
+    st.floats(1e-4, 1e4),
+    st.integers(0, 2**32 - 1),
+)
+def test_long_rows_come_back_within_a_254th_of_their_largest_and_short_ones_within_a_half(rows, scale, seed):
+    draw = torch.Generator().manual_seed(seed)
+    long = scale * torch.randn(rows, weights.LONG + 1, generator=draw)
+    short = scale * torch.randn(rows, 7, generator=draw)
+    back = weights._whole(weights._small({"long": long, "short": short, "steps": torch.tensor([2**40])}))
+    assert back["steps"].tolist() == [2**40]
+    assert ((back["long"] - long).abs() <= long.abs().amax(1, keepdim=True) / 254 * 1.001).all()
+    assert ((back["short"] - short).abs() <= (short.abs() * 2.0**-11).clamp_min(2.0**-25)).all()
 
 
 @pytest.mark.parametrize("name", weights.names())

@@ -6,7 +6,7 @@ import pytest
 import torch
 import traitlets
 from astropy.table import Column, Table
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from galnb.errors import BadInput, CannotDo
@@ -21,6 +21,7 @@ from galnb.widgets.explorer import Explorer, explore
 from galnb.widgets.gallery import Gallery, sample_view
 from galnb.widgets.latent_map import MESSAGE, LatentMap, apart
 from tests.locked import Catalogue
+from tests.often import often
 
 N = 400
 rng = np.random.default_rng(5)
@@ -177,7 +178,7 @@ FUZZED = LatentMap(LATENTS)
 FIELDS = "view w h dpr seq client polygon mode box x y rx ry row name plane".split()
 
 
-@settings(max_examples=150, deadline=None)
+@often(150)
 @given(st.sampled_from(LatentMap.hears), st.dictionaries(st.sampled_from(FIELDS), JUNK))
 def test_no_message_breaks_the_map(kind, content):
     if kind == "plane":  # UMAP takes its time

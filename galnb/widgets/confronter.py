@@ -138,6 +138,10 @@ class Confronter(Part):
             self.session.select_rows(self._brushed)
         self.tell_wall()
 
+    def use_others(self) -> None:
+        self._others = 0 if self._others is None else self._others + 1
+        self.tell_wall()
+
     def unbrush(self) -> None:
         """No range, and nobody selected."""
         self.brush = self._brushed = self._others = None
@@ -293,8 +297,7 @@ class Confronter(Part):
         self.brush_range(low, high, select=not message.get("moving"))
 
     def on_others(self, message: dict) -> None:
-        self._others = 0 if self._others is None else self._others + 1
-        self.tell_wall()
+        self.use_others()
 
     def on_pick(self, message: dict) -> None:
         self.session.pick_row(int(number(message, "row", 0, len(self.session.latents) - 1)))

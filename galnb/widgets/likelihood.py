@@ -118,12 +118,20 @@ class LikelihoodPanel(Panel):
         ids = self.session.latents.id
         return {group["name"]: ids[group["rows"]].tolist() for group in self.confronter.groups()}
 
+    def others(self) -> None:
+        """Show other galaxies of the range: the next draw of them."""
+        self.confronter.held()
+        self.confronter.use_others()
+
     # one galaxy
 
     def pick(self, id: str) -> None:
-        """Look at a galaxy, "SET/id"."""
+        """Look at a galaxy, "SET/id", or at one that does not exist, by its id in samples or completions."""
         if self.confronter.whole is None:
             raise GalnbError(NO_COMPARISON)
+        for what, drawn in ((SAMPLE, self.samples), (COMPLETE, self.completions)):
+            if drawn is not None and id in drawn.id:
+                return self.looker.peek(what, list(drawn.id).index(id))
         self.session.pick_id(id)
 
     def pdf(self, row: int, column: int, band: int | str = 0) -> np.ndarray:
