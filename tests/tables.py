@@ -1,14 +1,16 @@
-"""The README's tables, made from the families: `python -m tests.tables` writes them into it."""
+"""Tables of README and docs, made from what they tell of: `python -m tests.tables` writes them there."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from galnb import abilities, models
 from galnb.models.base import ABILITIES
 
 ROOT = Path(__file__).parents[1]
+WORKSHOP = ROOT / "docs" / "workshop.md"
 
 
 def model_table() -> str:
@@ -48,6 +50,28 @@ def notebook_table(folder: Path) -> str:
     return _markdown(rows)
 
 
+SERIES = re.compile(r"\*After (nothing|\d\d(?:, \d\d)*); (\d+) minutes\. You will learn to ([^*]+)\.\*")
+
+
+def series_table(folder: Path, took: dict[str, str]) -> str:
+    """One row a notebook: what comes before, how long a class takes, how long it ran, what one learns."""
+    rows = [("notebook", "after", "in a class", "runs in", "you will learn to")]
+    for path in sorted(folder.glob("*.ipynb")):
+        first = "".join(json.loads(path.read_text())["cells"][0]["source"])
+        before, minutes, learned = SERIES.search(first.replace("\n", " ")).groups()
+        name = f"[{first.splitlines()[0].strip('# ')}](../notebooks/{path.name})"
+        rows.append(
+            (f"{path.stem[:2]} {name}", before, f"{minutes} min", took.get(path.stem[:2], ""), learned)
+        )
+    return _markdown(rows)
+
+
+def taken(table: str) -> dict[str, str]:
+    """Of `series_table`, how long each notebook ran: by number."""
+    rows = [line.split("|") for line in table.splitlines()[2:]]
+    return {row[1].split()[0]: row[4].strip() for row in rows}
+
+
 def _markdown(rows: list[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
@@ -55,13 +79,19 @@ def _markdown(rows: list[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    path = ROOT / "README.md"
-    text = path.read_text()
     tables = {
         "models": model_table(),
         "abilities": ability_table(abilities.table()),
         "notebooks": notebook_table(ROOT / "notebooks"),
     }
+    write(ROOT / "README.md", tables)
+    took = taken(between(WORKSHOP.read_text(), "series"))
+    write(WORKSHOP, {"series": series_table(ROOT / "notebooks", took)})
+
+
+def write(path: Path, tables: dict[str, str]) -> None:
+    """Put tables between the marks that name them."""
+    text = path.read_text()
     for name, table in tables.items():
         before, rest = text.split(f"<!-- {name} -->")
         _, after = rest.split(f"<!-- end of {name} -->")

@@ -7,9 +7,9 @@ import pytest
 
 from galnb import exercises
 from tests.running import ASKED, NOTEBOOKS, asked, cells, executed, solutions, solved, verdicts
+from tests.tables import SERIES
 
 PROGRESS = re.compile(r"\d+%\||\d+(\.\d+)?(s/)?\w*it/s|\[\d\d:\d\d|^\s*$")  # tqdm's lines
-FIRST = re.compile(r"\*After (nothing|\d\d(?:, \d\d)*); (\d+) minutes\. You will learn to ([^*]+)\.\*")
 LONG = ("01_compression", "03_sampling", "07_asking_for_a_galaxy")  # two minutes each: run by hand
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -25,7 +25,7 @@ def test_it_asks_one_question_first_and_answers_it_last(path):
 
 @each
 def test_it_says_what_comes_before_how_long_it_takes_and_what_one_learns(path):
-    before, minutes, _ = FIRST.search(cells(path)[0].source.replace("\n", " ")).groups()
+    before, minutes, _ = SERIES.search(cells(path)[0].source.replace("\n", " ")).groups()
     assert before == "nothing" or set(before.split(", ")) <= {p.stem[:2] for p in NOTEBOOKS if p < path}
     assert 10 <= int(minutes) <= 60
 

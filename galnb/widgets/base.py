@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from ..errors import one_of
 from ..selection import Ids, ids_of
 from ..session import Session
 from ..stamps import Stamps
+from .still import Still
 
 HERE = Path(__file__).parent
 
@@ -104,9 +103,9 @@ class Worker:
 
         return self._pool.submit(run)
 
-    def wait(self) -> None:
-        """Return when all that was submitted is done."""
-        self._pool.submit(int).result()
+    def wait(self, seconds: float | None = None) -> None:
+        """Return when all that was submitted is done, or after so many seconds."""
+        wait([self._pool.submit(int)], seconds)
 
 
 def one_thread_each(*workers: Worker) -> None:
@@ -165,12 +164,16 @@ class Lookup:
 
 
 class SelectedIds(traitlets.TraitType):
-    """A trait: a tuple of object ids, or of very many of them `Ids`, which is read like one."""
+    """A trait: a tuple of object ids, of any series of them, or of very many `Ids`, read like one."""
 
     default_value = ()
-    info_text = "a tuple of object ids, or the selection of another panel or Session"
+    info_text = (
+        "object ids, a tuple, list or array (n,) of them, or the selection of another panel or Session"
+    )
 
     def validate(self, obj, value):
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            value = value.tolist()
         if isinstance(value, tuple | list | Ids):
             return value if isinstance(value, Ids) else tuple(value)
         self.error(obj, value)
@@ -242,31 +245,8 @@ class Chooser(traitlets.HasTraits):
     def show_problem(self, text: str) -> None:
         """Put an error in front of the person."""
 
-    def figure_bundle(self, bundle) -> tuple[dict, dict]:
-        """A widget's MIME bundle with a figure, its alternative text and a summary for where no kernel is."""
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        words, picture = self.still()
-        encoded = base64.b64encode(picture).decode()
-        source = f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(words)}">'
-        figure = f"<figure>{source}<figcaption>{html.escape(words)}</figcaption></figure>"
-        still = {"text/plain": words, "image/png": encoded, "text/html": figure}
-        return {**data, **still}, metadata
 
-    def still(self) -> tuple[str, bytes]:
-        """What is shown where no kernel is, in words and as a PNG: the map."""
-        from ..figures import alt_text, map_figure, to_png
-
-        session = self.session
-        with session.lock:
-            frame = session.frame(
-                660, 560, view=session.view, spread=3 if len(session.latents) < 30_000 else "auto"
-            )
-            counts = {"n": len(session.latents), "n_selected": session.n_selected}
-            words = alt_text(frame, axes=session.axes, **counts)
-            return words, to_png(map_figure(frame, axes=session.axes))
-
-
-class Part(Chooser, anywidget.AnyWidget):
+class Part(Still, Chooser, anywidget.AnyWidget):
     """A live part of a panel: a message `{"t": "pick", ...}` from the browser calls its method `on_pick`."""
 
     _css = (HERE / "style.css").read_text(encoding="utf-8")
@@ -274,6 +254,7 @@ class Part(Chooser, anywidget.AnyWidget):
     def __init__(self, latents, *, plane=None, seed: int = 0, worker: Worker | None = None, **traits):
         self.session, self.worker = as_session(latents, plane, seed), worker or Worker()
         super().__init__(**traits)
+        self.add_class("galnb-part")
         self.attend(self.session)
         self.on_msg(self._received)
 
@@ -286,6 +267,7 @@ class Part(Chooser, anywidget.AnyWidget):
             self.comm._reply_subshell_for = lambda data, default: default
 
     def _received(self, _, message, buffers) -> None:
+        self.add_class("galnb-alive")  # a browser is there, and no picture need stand in: see `still.py`
         with self.shown():
             kind = message.get("t") if isinstance(message, dict) else None
             answer = (
@@ -320,9 +302,6 @@ class Part(Chooser, anywidget.AnyWidget):
 
         (worker or self.worker).submit((id(self), kind), careful, finish)
 
-    def _repr_mimebundle_(self, **options):
-        return self.figure_bundle(super()._repr_mimebundle_(**options))
-
 
 def beside(main, parts, height: int, *, wide: bool = False) -> ipywidgets.HBox:
     """A panel's main part, and the others in a column of its height, which scrolls."""
@@ -348,7 +327,7 @@ class Notice(anywidget.AnyWidget):
     text = traitlets.Unicode().tag(sync=True)
 
 
-class Panel(Chooser, ipywidgets.VBox):
+class Panel(Still, Chooser, ipywidgets.VBox):
     """Base of the family: a VBox over latents whose `selection` is a tuple of object ids.
 
     A member defines `build(...) -> children` and, where it shows more than its parts do, `draw(changed)`.
@@ -375,9 +354,6 @@ class Panel(Chooser, ipywidgets.VBox):
 
     def show_problem(self, text: str) -> None:
         self.notice.text = text
-
-    def _repr_mimebundle_(self, **options):
-        return self.figure_bundle(super()._repr_mimebundle_(**options))
 
 
 def check_options(options: dict, known) -> None:

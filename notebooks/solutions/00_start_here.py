@@ -2,7 +2,7 @@
 answer = latents.id[np.nanargmax(latents["half_light_radius"])]
 
 # %% 00.2
-explorer.selection = tuple(latents.id[latents["color"] > np.nanquantile(latents["color"], 0.9)].tolist())
+explorer.selection = latents.id[latents["color"] > np.nanquantile(latents["color"], 0.9)]
 answer = explorer.selection
 
 # %% 00.3
