@@ -1,9 +1,12 @@
 """galnb: look into survey-scale latent spaces of galaxy images, in a notebook.
 
 Everything public is loaded on first use: `import galnb` is quick and imports neither torch nor bokeh.
+In a notebook it has figures come with words, for those who do not see them.
 """
 
 from importlib import import_module
+
+from .notebook import tell
 
 __version__ = "0.1.0"
 
@@ -38,12 +41,15 @@ NAMES = {
     "weigh": "widgets.density",
 }
 MODULES = (
-    "abilities annotate anomaly artefacts augment backgrounds bending calibration catalogue comparison "
-    "conditions confounders contours demo densities density doctor emulator encoding errors exercises export "
-    "features fields figures film forest images imagined instruments known ladder latents likelihoods looks "
-    "metrics mock models morphology neighbors observing provenance ranking realism recipe reduce render "
-    "replay restoration session sky sources stamps store stretch train twosample votes weighing weights widgets"
+    "abilities alt annotate anomaly artefacts augment backgrounds bending calibration catalogue comparison "
+    "conditions confounders contours demo densities density doctor emulator encoding errors exercises "
+    "export features fields figures film forest images imagined instruments known ladder latents "
+    "likelihoods looks metrics mock models morphology neighbors notebook observing provenance ranking "
+    "realism recipe reduce render replay restoration session sky sources stamps store stretch train "
+    "twosample votes weighing weights widgets"
 ).split()
+
+tell()
 
 
 def __getattr__(name: str):

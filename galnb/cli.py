@@ -1,4 +1,4 @@
-"""The command line: `galnb lab | demo | train | encode | similar | mock | figure | doctor`."""
+"""The command line: `galnb lab | app | demo | train | encode | similar | mock | figure | doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         _check_spelling(words, commands)
         chosen, chosen.extra = parser.parse_known_args(words)
-        if chosen.extra and chosen.run is not _lab:
+        if chosen.extra and chosen.run not in (_lab, _app):
             parser.error(f"{' '.join(chosen.extra)!r} is more than {words[0]!r} wants")
         return chosen.run(chosen) or 0
     except (GalnbError, ValueError, OSError) as error:
@@ -67,6 +67,9 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
 
     lab = add("lab", _lab, "Prepare the default survey and open JupyterLab; further options go to JupyterLab")
     lab.add_argument("--notebooks", type=Path, metavar="FOLDER", help="what to open (default: notebooks/)")
+    about = "Show a notebook as an app, without its code, on this machine; further options go to Voila"
+    app = add("app", _app, about)
+    app.add_argument("notebook", type=Path, nargs="?", help="default: notebooks/00_start_here.ipynb")
     demo = add("demo", _demo, "Prepare the default survey and leave a report on it in a folder, no browser")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="FOLDER", help="default: demo")
     train = add("train", _train, "Train a recipe to weights with a card; stopped, it goes on where it was")
@@ -133,7 +136,7 @@ def _check_spelling(words: list[str], commands: dict[str, _Parser]) -> None:
     if words[0].startswith("-"):
         return
     one_of("command", words[0], commands)
-    for word in words[1:] if words[0] != "lab" else ():
+    for word in words[1:] if words[0] not in ("lab", "app") else ():
         if word.startswith("--"):
             one_of("option", word.partition("=")[0], commands[words[0]].options)
 
@@ -158,6 +161,17 @@ def _lab(chosen) -> int:
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; Jupyter would refuse
         command.append("--allow-root")
     return subprocess.call([*command, *chosen.extra])
+
+
+def _app(chosen) -> int:
+    notebook = chosen.notebook or Path(__file__).parents[1] / "notebooks" / "00_start_here.ipynb"
+    if not notebook.is_file():
+        raise BadInput(notebook, "there is no such notebook; name one that is there")
+    need("voila", extra="app")
+    ours = Path(__file__).parent / "assets" / "jupyter"  # with a page that asks nothing of the outside
+    places = os.pathsep.join(filter(None, (str(ours), os.environ.get("JUPYTER_PATH"))))
+    command = [sys.executable, "-m", "voila", str(notebook), "--template=galnb", *chosen.extra]
+    return subprocess.call(command, env={**os.environ, "JUPYTER_PATH": places})
 
 
 def _demo(chosen) -> None:

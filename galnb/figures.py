@@ -1,4 +1,4 @@
-"""Figures on paper and in a notebook without a kernel: `matplotlib.figure.Figure`s, never pyplot's.
+"""Figures on paper and in a notebook without a kernel: each a `matplotlib.figure.Figure`, never pyplot's.
 
 `save` writes any figure with what made it inside, `provenance_of` reads that, `galnb.replay` repeats it.
 """
@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from . import disk, imprint, listing, press, provenance
+from .alt import describe as describe
+from .alt import described as described
 from .errors import BadInput
 from .journals import DPI, OKABE_ITO
 from .journals import journal as journal
+from .stamps import tile
 
 DENSITY = ("#c9d9e8", "#8fb4d6", "#4f86c0", "#2f5597", "#1d2e66", "#120f33")
 
@@ -112,6 +115,44 @@ def wall_figure(pictures: list, captions: list[str], *, first: int = 0, columns:
         for spine in ax.spines.values():
             spine.set(visible=k < first, color=OKABE_ITO[0], linewidth=2)
     return figure
+
+
+def map_and_tiles(frame, pictures: list, *, axes=("x", "y"), title: str = "", columns: int = 5, bar=None):
+    """A frame of the map, and beside it a wall of galaxies, as a Figure; the map alone where there is none.
+
+    Parameters
+    ----------
+    frame : render.Frame
+    pictures : list of ndarray (y, x, 3) uint8, or None for an empty tile
+    axes : pair of str
+        Labels of x and y.
+    title : str
+        Of the galaxies.
+    bar : (float, str), optional
+        Of the first galaxy, as `stamps.scale_bar` gives it.
+    """
+    if not any(picture is not None for picture in pictures):
+        return map_figure(frame, axes=axes)
+    figure = blank(10, 5)
+    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    draw_map(left, frame, axes=axes)
+    draw_tiles(right, pictures, title=title, columns=columns, bar=bar)
+    return figure
+
+
+def draw_tiles(ax, pictures: list, *, title: str = "", columns: int = 5, bar=None) -> None:
+    """Galaxies side by side in some Axes of a figure, as one picture; see `map_and_tiles`."""
+    size = next((picture.shape for picture in pictures if picture is not None), (1, 1, 3))
+    tiles = [np.zeros(size, dtype=np.uint8) if picture is None else picture for picture in pictures]
+    columns = max(1, min(columns, len(tiles)))
+    ax.imshow(tile(np.stack(tiles), columns=columns, gap=max(1, size[0] // 32)), interpolation="nearest")
+    ax.set(xticks=[], yticks=[], title=_plain(title))
+    ax.spines[:].set_visible(False)
+    ax.set_anchor("N")
+    if bar is not None:
+        x, y = np.array([0.08, 0.08 + bar[0]]) * size[1], 0.92 * size[0]
+        ax.plot(x, [y, y], color="white", lw=1.5, gid="scale bar")
+        ax.text(x.mean(), y - 0.06 * size[0], bar[1], color="white", ha="center", va="bottom", fontsize=7)
 
 
 def alt_text(frame, *, n: int, n_selected: int = 0, axes: tuple[str, str] = ("x", "y")) -> str:

@@ -21,7 +21,7 @@ def drawn(figure, kind: str, dpi: int) -> bytes:
     """
     from matplotlib import rc_context
 
-    figure, box = _as_figure(figure)
+    figure, box = as_figure(figure)
     free = {} if box is None else {"figure.constrained_layout.use": False}  # saving would lay it out anew
     data, options = None, {} if box is None else {"bbox_inches": box}
     with rc_context(FIXED | free):
@@ -34,7 +34,7 @@ def drawn(figure, kind: str, dpi: int) -> bytes:
     return data
 
 
-def _as_figure(figure):
+def as_figure(figure):
     """A matplotlib Figure, and the part of it to save: None for all."""
     from matplotlib.figure import Figure
 

@@ -154,7 +154,8 @@ def hostile(tmp_path):
 
 def test_markup_in_a_catalogue_stays_text_where_there_is_no_kernel(hostile):
     page = Tags(hostile._repr_mimebundle_()[0]["text/html"])
-    assert page.names == ["figure", "img", "figcaption"] and page.attributes == {"src", "alt"}
+    assert page.names == ["style", "figure", "img", "figcaption"]
+    assert page.attributes == {"src", "alt", "class", "style"}
     hostile.selection = (MARKUP,)
     table = Tags(hostile.selection_table()._repr_html_())
     assert "img" not in table.names and "onerror" not in table.attributes

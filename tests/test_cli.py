@@ -76,7 +76,7 @@ def test_the_module_runs_and_its_help_tells_every_command():
     assert done.returncode == 0 and not done.stderr
     assert all(
         f"\n    {name}  " in done.stdout
-        for name in ("lab", "demo", "train", "encode", "similar", "mock", "figure", "doctor")
+        for name in ("lab", "app", "demo", "train", "encode", "similar", "mock", "figure", "doctor")
     )
 
 
@@ -85,7 +85,9 @@ def test_no_command_at_all_asks_for_help(capsys):
     assert "Start with `galnb lab`" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["lab", "demo", "train", "encode", "similar", "mock", "figure", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["lab", "app", "demo", "train", "encode", "similar", "mock", "figure", "doctor"]
+)
 def test_each_command_explains_each_of_its_words(capsys, command):
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -373,7 +373,7 @@ function render({ model, el }) {
       answered(here.share.seq);
     },
   };
-  const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
   return () => {
     stop();
     clearTimeout(here.share.watch);

@@ -10,7 +10,6 @@ from astropy.table import Table
 from .. import weights
 from ..catalogue import read
 from ..encoding import encode
-from ..figures import to_png
 from ..votes import Votes
 from .base import Panel, as_stamps, check_options
 from .bench import Bench
@@ -139,14 +138,20 @@ class Anomalies(Panel):
         """The page of the wall as a Figure."""
         return self.bench.figure()
 
-    def still(self) -> tuple[str, bytes]:
+    def _has_pictures(self) -> bool:
+        return self.bench.stamps is not None and len(self.bench.board.scores) > 0
+
+    def words(self) -> str:
         bench = self.bench
-        if bench.stamps is None or not len(bench.board.scores):
-            return super().still()
+        if not self._has_pictures():
+            return super().words()
         shown = len(bench.rows()[bench.start : bench.start + bench.per_page])
         n, voted = len(self.session.latents), sum(self.votes.counts().values())
         words = f"{shown} of {n:,} galaxies, ordered by {bench.order} from rank {bench.start + 1} on"
-        return f"{words}; {voted:,} votes", to_png(self.figure())
+        return f"{words}; {voted:,} votes"
+
+    def pictured(self):
+        return self.figure() if self._has_pictures() else super().pictured()
 
 
 def hunt(latents=None, images=None, model=None, gan=None, **options) -> Anomalies:

@@ -267,7 +267,6 @@ class Part(Still, Chooser, anywidget.AnyWidget):
             self.comm._reply_subshell_for = lambda data, default: default
 
     def _received(self, _, message, buffers) -> None:
-        self.add_class("galnb-alive")  # a browser is there, and no picture need stand in: see `still.py`
         with self.shown():
             kind = message.get("t") if isinstance(message, dict) else None
             answer = (

@@ -227,7 +227,7 @@ function render({ model, el }) {
       problem.hidden = false;
     },
   };
-  const end = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  const end = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
   const sizes = new ResizeObserver(redraw);
   sizes.observe(el);
   const unthemed = onTheme(redraw);

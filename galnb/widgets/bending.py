@@ -9,7 +9,6 @@ import numpy as np
 from .. import bending
 from ..bending import KINDS, TARGETS, Bend, Coupling
 from ..errors import BadInput, one_of
-from ..figures import to_png
 from ..latents import Latents
 from .base import (
     HERE,
@@ -337,12 +336,15 @@ class Bending(Panel):
         """Both sides as they are drawn, as a Figure."""
         return bending.figure(self.bend, self.depth, self.bender.points, seed=self.session.seed)
 
-    def still(self) -> tuple[str, bytes]:
+    def words(self) -> str:
         n = len(self.session.latents)
         words = (
             f"A Gaussian and its grid, bent by {self.depth:g} coupling layers towards {self.bender.target}"
         )
-        return f"{words}; {n:,} of {n:,} galaxies may be a target", to_png(self.figure())
+        return f"{words}; {n:,} of {n:,} galaxies may be a target"
+
+    def pictured(self):
+        return self.figure()
 
 
 def bend(latents=None, **options) -> Bending:

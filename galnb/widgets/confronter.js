@@ -180,7 +180,7 @@ function render({ model, el }) {
       problem.hidden = false;
     },
   };
-  const end = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  const end = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
   const again = () => {
     if (!here.state?.sets.length) return;
     chips();

@@ -10,9 +10,10 @@ import numpy as np
 from .. import density as questions
 from .. import weights
 from ..catalogue import read
-from ..figures import alt_text, map_figure, to_png
+from ..figures import map_figure
 from ..latents import Latents
 from .base import Panel, as_stamps, beside, check_options
+from .still import PATIENCE
 from .weighed_map import WeighedMap
 from .weigher import Weigher
 
@@ -104,17 +105,8 @@ class DensityPanel(Panel):
 
     def figure(self):
         """The map as it is colored, with its contours, as a Figure."""
-        return self._pictured()[1]
-
-    def _pictured(self):
-        self.map.ready()
         session = self.session
-        with session.lock:
-            spread = 3 if len(session.latents) < 30_000 else "auto"
-            frame = session.frame(660, 560, view=session.view, color=self.map.color, spread=spread)
-            counts = {"n": len(session.latents), "n_selected": session.n_selected}
-            words = alt_text(frame, axes=session.axes, **counts)
-            figure = map_figure(frame, axes=session.axes)
+        figure = map_figure(self.frame(), axes=session.axes)
         if self.map.regions is not None and self.map.regions[1] == session.plane:
             regions, axis = self.map.regions[0], figure.axes[0]
             for share, level, lines in zip(regions.shares, regions.levels, regions.lines, strict=True):
@@ -122,11 +114,21 @@ class DensityPanel(Panel):
                     label = None if k else f"{100 * share:g} % above {level:.1f} nats"
                     axis.plot(*line.T, color="black", lw=2 if share < 0.7 else 1, label=label)
             axis.legend(loc="upper left", fontsize=8)
-        return words, figure
+        return figure
 
-    def still(self) -> tuple[str, bytes]:
-        words, figure = self._pictured()
-        return words, to_png(figure)
+    def frame(self, *size, **options):
+        self.map.ready()
+        return super().frame(*size, color=self.map.color, **options)
+
+    def words(self) -> str:
+        regions, words = self.map.regions, super().words()
+        shares = "" if regions is None else " and ".join(f"{100 * share:g} %" for share in regions[0].shares)
+        return words + (f". Contours hold {shares} of them" if shares else "")
+
+    def pictured(self):
+        self.weigher.begin()
+        self.weigher.slow.wait(5 * PATIENCE)  # learning takes as long, and is what there is to see
+        return self.figure()
 
 
 def weigh(latents, images=None, model=None, density=None, **options) -> DensityPanel:

@@ -28,11 +28,13 @@ function scaleBar(bar) {
   return make("span", { class: "galnb-bar", "aria-hidden": "true" }, line, make("span", { class: "galnb-bar-label" }, bar.label));
 }
 
-// Listen to the kernel, say hello, and ask again until it answers; returns what ends it.
-function converse(model, hear, hello = () => ({ t: "hello" }), silent = () => {}) {
+// Listen to the kernel, say hello, and ask again until it answers; returns what ends it. What was answered
+// has the class galnb-alive, and no picture need stand in for it: see still.py.
+function converse({ model, el }, hear, hello = () => ({ t: "hello" }), silent = () => {}) {
   let answered = false;
   const listener = (message, buffers) => {
     answered = true;
+    el.classList.add("galnb-alive");
     hear(message, buffers);
   };
   model.on("msg:custom", listener);

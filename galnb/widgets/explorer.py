@@ -8,6 +8,7 @@ from pathlib import Path
 from astropy.table import Table
 
 from ..catalogue import read
+from ..figures import map_and_tiles
 from ..latents import Latents
 from .base import Panel, as_stamps, beside, check_options
 from .decoder import Decoder
@@ -48,6 +49,14 @@ class Explorer(Panel):
         self.decoder = Decoder(self.session, stamps, model, **shared)
         self.gallery = Gallery(self.session, stamps, model, per_page=per_page, **shared)
         return (beside(self.map, [self.decoder, self.gallery], height),)
+
+    def words(self) -> str:
+        wall = self.gallery.words()
+        return f"{super().words()}. Beside it a {wall[0].lower()}{wall[1:]}"
+
+    def pictured(self):
+        pictures, title, bar = self.gallery.wall()
+        return map_and_tiles(self.frame(), pictures, axes=self.session.axes, title=title, bar=bar)
 
     def selected(self) -> Latents:
         """The selected galaxies as Latents."""

@@ -71,7 +71,7 @@ function render({ model, el }) {
       problem.hidden = false;
     },
   };
-  return converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  return converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
 }
 
 export default { render };

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import traitlets
 
+from ..figures import blank, draw_tiles
 from ..images import Images
 from ..stamps import png, scale_bar, to_rgb
 from .base import Part, as_stamps, module, number
@@ -105,8 +106,39 @@ class Gallery(Part):
             "bar": bar and {"share": bar[0], "label": bar[1]},
         }  # fmt: skip
 
+    def words(self) -> str:
+        total, rows = self._shown(self._start)
+        kind = f"the {total:,} that are selected" if self.session.n_selected else "those in view on the map"
+        made = ", decoded" if self.stamps is None and self.model is not None else ""
+        return (
+            f"Wall of {len(rows)} galaxies{made}, of {kind}, of {len(self.session.latents):,} galaxies in all"
+        )
+
+    def pictured(self):
+        figure, (pictures, title, bar) = blank(5, 5.3), self.wall()
+        ax = figure.add_subplot()
+        if pictures:
+            draw_tiles(ax, pictures, title=title, bar=bar)
+        else:
+            ax.set(xticks=[], yticks=[], title=title)
+        return figure
+
+    def wall(self) -> tuple[list, str, tuple[float, str] | None]:
+        """What is shown: a picture (y, x, 3) a galaxy or None, a title, and the first one's scale bar."""
+        with self.session.lock:
+            (total, rows), n_selected = self._shown(self._start), self.session.n_selected
+        drawn, size, scale = self._drawn(rows)
+        made = " (decoded)" if self.stamps is None and self.model is not None else ""
+        kind = f"{len(rows)} of {total:,} selected" if n_selected else f"{len(rows)} of those in view"
+        return drawn, kind + made, scale_bar(scale, size) if drawn and drawn[0] is not None else None
+
     def _pictures(self, rows) -> tuple[list[bytes], int, float | None]:
         """One PNG a row (empty where there is no image), their width and pixel scale."""
+        drawn, size, scale = self._drawn(rows)
+        return [b"" if rgb is None else png(rgb) for rgb in drawn], size, scale
+
+    def _drawn(self, rows) -> tuple[list, int, float | None]:
+        """One picture (y, x, 3) a row (None where there is no image), their width and pixel scale."""
         if self.stamps is not None:
             has = self.stamps.has(rows)
             images = self.stamps.read(rows[has]) if has.any() else None
@@ -120,7 +152,7 @@ class Gallery(Part):
         else:
             return [], 0, None
         drawn = iter([] if images is None else to_rgb(images))
-        return [png(next(drawn)) if here else b"" for here in has], images.shape[1] if images else 0, scale
+        return [next(drawn) if here else None for here in has], images.shape[1] if images else 0, scale
 
 
 def decoded(model, z: np.ndarray) -> Images:

@@ -280,7 +280,7 @@ function render({ model, el }) {
       problem.hidden = false;
     },
   };
-  const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers), undefined, silent);
+  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers), undefined, silent);
 
   keys.addEventListener("keydown", (event) => {
     if (event.key === "Escape" || event.key === "?") map.showKeys(false);

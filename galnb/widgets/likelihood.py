@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from ..comparison import STATISTICS, Comparison, compare
 from ..errors import GalnbError, one_of
-from ..figures import OKABE_ITO, to_png
+from ..figures import OKABE_ITO
 from ..images import Images
 from .base import Panel, check_options
 from .confronter import NO_COMPARISON, NOTHING, REGRESSED, Confronter
@@ -203,14 +203,17 @@ class LikelihoodPanel(Panel):
         axis.legend()
         return figure
 
-    def still(self) -> tuple[str, bytes]:
+    def words(self) -> str:
         if self.confronter.whole is None:
-            return super().still()
+            return super().words()
         now = self.confronter.now  # without waiting for what is to be held fixed
         rows = now.summary(self.statistic)
         medians = ", ".join(f"{r['set']} ({r['n']:,} galaxies, median {r['median']:,.0f})" for r in rows)
         held = f"; {now.held}" if now.held else ""
-        return f"Histograms of {STATISTICS[self.statistic]}: {medians}{held}", to_png(self._figure(now))
+        return f"Histograms of {STATISTICS[self.statistic]}: {medians}{held}"
+
+    def pictured(self):
+        return super().pictured() if self.confronter.whole is None else self._figure(self.confronter.now)
 
 
 def confront(

@@ -316,7 +316,7 @@ function render({ model, el }) {
       if (here.wanted) ask();
     },
   };
-  const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
   return () => {
     stop();
     run(false);

@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import film, weights
 from ..encoding import encode
-from ..figures import to_png
 from ..images import Images
 from ..imagined import Imagined
 from ..latents import Latents
@@ -111,12 +110,15 @@ class Sampler(Panel):
         """The wall as a Figure."""
         return self.sheet.figure()
 
-    def still(self) -> tuple[str, bytes]:
+    def words(self) -> str:
         if self.imagined is None:
-            return super().still()
+            return super().words()
         asked = ", ".join(f"{name} {value:.3g}" for name, value in self.imagined.asked.items())
         words = f"{len(self.imagined.z)} galaxies that do not exist, imagined by {self.sheet.name}"
-        return words + (f" under {asked}" if asked else ""), to_png(self.figure())
+        return words + (f" under {asked}" if asked else "")
+
+    def pictured(self):
+        return super().pictured() if self.imagined is None else self.figure()
 
 
 def imagine(model=None, images=None, latents=None, **options) -> Sampler:

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from ..errors import BadInput, CannotDo, GalnbError
 from ..export import KINDS, export
-from ..figures import to_png, wall_figure
+from ..figures import map_and_tiles, to_png, wall_figure
 from ..images import Images
 from ..neighbors import Neighbors, query
 from ..stamps import png, scale_bar, to_rgb
@@ -20,6 +20,7 @@ from .base import Panel, as_stamps, beside, module, number, option
 from .decoder import checked, matched
 from .gallery import Gallery, about, name_of
 from .latent_map import LatentMap
+from .still import PATIENCE
 
 MOST = 40  # galaxies that a question is made of, of each kind
 
@@ -95,6 +96,26 @@ class Wall(Gallery):
         names = [str(name) for name in self.more] or [self._title or "asked"]
         captions = [*names, *(f"{d:.3g}" for d in self._distances)]
         return wall_figure(rgb, captions[: len(rgb)], first=len(names))
+
+    def words(self) -> str:
+        if not len(self._rows):
+            asked = self.more or self._z is not None
+            return "What is like it is being looked for" if asked else "No galaxy is asked for yet"
+        asked, less = self._asked_words(), f", unlike {_listed(self.less)}" if self.less else ""
+        nearest = f"the nearest {self._distances[0]:.3g} away, the farthest {self._distances[-1]:.3g}"
+        return f"The {len(self._rows)} galaxies most like {asked}{less}: {nearest}"
+
+    def wall(self) -> tuple[list, str, tuple[float, str] | None]:
+        if not len(self._rows):
+            return [], "", None
+        own = self.session.latents.rows_of(list(self.more)) if self.more else np.zeros(0, dtype=int)
+        asked = self._asked_for(own)
+        scale = self.stamps.pixel_scale if self.stamps is not None else None
+        title = f"{self._asked_words()} first, then the most like"
+        return [*asked, *self._rgb(self._rows)], title, scale_bar(scale, self._size)
+
+    def _asked_words(self) -> str:
+        return _listed(self.more) if self.more else self._title or "a latent"
 
     # what the session tells
 
@@ -334,6 +355,14 @@ class Similarity(Panel):
         """What the search is worth: recall, time and memory; see `Neighbors.receipt`."""
         return self.wall.index.receipt()
 
+    def words(self) -> str:
+        return f"{super().words()}. {self.wall.words()}"
+
+    def pictured(self):
+        self.worker.wait(PATIENCE)
+        pictures, title, bar = self.wall.wall()
+        return map_and_tiles(self.frame(), pictures, axes=self.session.axes, title=title, bar=bar)
+
     def _uploaded(self, change) -> None:
         from ..sources import Folder
 
@@ -344,6 +373,11 @@ class Similarity(Panel):
                     path = Path(folder) / f"uploaded{ending}"
                     path.write_bytes(io.BytesIO(file["content"]).getvalue())
                     self.ask_image(Folder(path).read([0]))
+
+
+def _listed(ids, most: int = 3) -> str:
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(str(id) for id in ids[:most]) + more
 
 
 def _decoded(model, z) -> Images:

@@ -113,7 +113,7 @@ function render({ model, el }) {
   };
   hear.standing({ title: "" });
   busy("Waiting for the kernel");
-  const stop = converse(model, (message, buffers) => hear[message.t]?.(message, buffers));
+  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers));
   const unthemed = onTheme(distribution);
   return () => {
     stop();

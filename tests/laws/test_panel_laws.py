@@ -89,10 +89,31 @@ def test_without_a_kernel_there_is_a_figure_with_words_and_no_markup_from_the_ca
     reader = html.parser.HTMLParser()
     reader.handle_starttag = lambda tag, attributes: tags.append((tag, dict(attributes)))
     reader.feed(data["text/html"])
-    assert [tag for tag, _ in tags] == ["figure", "img", "figcaption"]
-    assert "300 of 300 galaxies" in tags[1][1]["alt"] and "onerror" not in tags[1][1]
-    assert "300 of 300 galaxies" in data["text/plain"] and len(data["image/png"]) > 1000
+    assert [tag for tag, _ in tags] == ["style", "figure", "img", "figcaption"]
+    assert "300 galaxies" in tags[2][1]["alt"] and "onerror" not in tags[2][1]
+    assert "300 galaxies" in data["text/plain"] and len(data["image/png"]) > 1000
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_notebook_has_the_live_view_first_then_a_picture_and_keeps_the_view_where_drawing_fails(
+    name, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    panel = build(name)
+    panel._ipython_display_()
+    (live, _), (still, about) = shown
+    assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert set(still) == {"text/plain", "text/html", "image/png"} and "300" in live["text/plain"]
+    assert about["metadata"]["image/png"]["alt"] == still["text/plain"]
+
+    def broken():
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr(panel, "pictured", broken)
+    panel._ipython_display_()
+    assert len(shown) == 3 and set(shown[2][0]) == set(live)
+    assert panel.problem == "the sky fell"
 
 
 def test_closing_a_panel_lets_go_of_the_session(name):
