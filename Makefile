@@ -1,6 +1,8 @@
 # make lab   set everything up and open JupyterLab on the notebooks
 # make demo  the same without a browser: leaves a report in demo/
 # make test  set everything up and run all tests
+# make torture  100,000 damaged files and more, on one core for the better part of an hour (PARTS="files flips")
+# make gallery  all notebooks run, and the reference, as a site in build/gallery: half an hour, then seconds
 # make hub   a JupyterHub for a class, on this machine alone (see docs/hub.md)
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 export UV_COMPILE_BYTECODE := $(if $(PYTHONDONTWRITEBYTECODE),1,0)
 UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 
-.PHONY: lab demo test hub clean chromium proxy
+.PHONY: lab demo test torture gallery hub clean chromium proxy
 
 lab: .venv/user
 	$(BIN)/galnb lab
@@ -22,6 +24,12 @@ test: .venv/dev chromium proxy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
+
+torture: .venv/dev
+	$(BIN)/python -m tests.torture $(PARTS)
+
+gallery: .venv/dev
+	$(BIN)/python -m docs.gallery build/gallery
 
 hub: .venv/dev proxy
 	PATH="$(CURDIR)/.venv/npm/node_modules/.bin:$$PATH" $(BIN)/jupyterhub -f binder/hub/jupyterhub_config.py

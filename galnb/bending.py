@@ -1,7 +1,7 @@
 """Change of variables in two dimensions: a Gaussian, layers that bend it, and the Jacobian that says how.
 
 A layer moves one coordinate by what the other one is; the next layer moves the other one. Where a small
-square of the plane is stretched, its density falls: log p(x) = log p(u) - log |det dx/du|.
+square of the plane is stretched, its density falls: `log p(x) = log p(u) - log |det dx/du|`.
 """
 
 from __future__ import annotations
@@ -291,7 +291,7 @@ def layers_of(flow: Density) -> Bend:
 
 
 def figure(bend: Bend, depth: float | None = None, points=None, *, seed: int = 0):
-    """The grid and a cloud before and after, as a Figure: cells are colored by log |det J|."""
+    """The grid and a cloud before and after, as a Figure: cells are colored by `log |det J|`."""
     from matplotlib.figure import Figure
 
     corners = mesh(cells=36)

@@ -116,7 +116,7 @@ def typicality(density: Density, latents, *, usual=None, draws: int = DRAWS, see
     """How far -log p of each point (n,) is from what is typical, in sigma.
 
     The typical set of a density in many dimensions lies away from its peak, so that what is too likely is as
-    suspicious as what is too unlikely: |-log p(z) - H| (Nalisnick+2019, equation 4, of one point). H is the
+    suspicious as what is too unlikely: `|-log p(z) - H|` (Nalisnick+2019, equation 4, of one point). H is the
     median, and sigma half of the central 68 %, of -log p of `usual` points (m, dim), best of such as are new
     to it; of its own draws where none are given, which a density that is not quite right takes for real.
     """

@@ -165,7 +165,7 @@ class IsolationForest:
 
         A cut that leaves s' of s rows saves c(s) - 1 - c(s') of the way that was expected, so that a row's
         sum is c(psi) - E[h], of which the score is 2^(sum / c(psi) - 1). Features of a hyperplane share what
-        it saves by |n (x - p)|, as far as each of them parts the row from its point p.
+        it saves by `|n (x - p)|`, as far as each of them parts the row from its point p.
         """
         x = self._asked(x)
         saved = np.zeros(x.shape)

@@ -32,7 +32,7 @@ def fidelity(images: Images, reconstruction: Images) -> dict[str, float]:
     Returns
     -------
     dict of float
-        `mse`, and the medians over galaxies of |difference|: `flux` and `half_light_radius` relative
+        `mse`, and the medians over galaxies of `|difference|`: `flux` and `half_light_radius` relative
         to the original's, `ellipticity` absolute; `measured`, the share of galaxies on which both
         could be measured (the medians are over those).
     """

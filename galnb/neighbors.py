@@ -47,7 +47,7 @@ class Neighbors:
     Up to a million rows, every latent is compared ("exact"). Beyond, only those in the lists around the
     nearest centers are, by codes of 8 bits a number ("ivf", to 1e8 rows, d + 8 to d + 23 bytes each) or of 4
     ("pq", d / 2 + 8 bytes), and the best of them again by their latents. How many lists are read is tuned
-    on rows of this catalogue, for a recall@10 of 0.97 or more; `receipt` says what came of it.
+    on rows of this catalogue, for a `recall@10` of 0.97 or more; `receipt` says what came of it.
 
     Distances are exact, whatever the kind; what an index may miss is a neighbor. A query gets the same
     answer in any batch.

@@ -97,7 +97,7 @@ def residual(image: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarray,
     """What a reconstruction misses, mean over bands: a picture uint8 (y, x, 3), and the scale s of its color.
 
     Orange is light that the reconstruction lacks, blue light that it adds, black none; full color is at
-    +s and -s, the largest |difference| but for the top 0.5 % of pixels, in the images' unit.
+    +s and -s, the largest `|difference|` but for the top 0.5 % of pixels, in the images' unit.
 
     Parameters
     ----------

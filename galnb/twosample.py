@@ -31,7 +31,7 @@ def ks(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
 def energy(a: ArrayLike, b: ArrayLike, *, draws: int = 500, seed: int = 0) -> tuple[float, float]:
     """Energy distance of samples (n, d), (m, d), each column in units of its scatter in b, and its p-value.
 
-    2 E|A - B| - E|A - A'| - E|B - B'|, without bias, so that it is 0 in the mean, and may be below, where
+    `2 E|A - B| - E|A - A'| - E|B - B'|`, without bias, so that it is 0 in the mean, and may be below, where
     both are drawn from one distribution (Szekely & Rizzo 2013). The p-value is the share of `draws`
     permutations of the labels with at least this distance. Of more than 2,000 points a random 2,000 count.
 

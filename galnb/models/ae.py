@@ -37,7 +37,7 @@ class AE(Model):
         Channels of a path beside the latents at half the resolution, for `restore`: what the latents leave
         out comes from the picture itself, as far as it is trusted. 0 for none.
     sparsity : "none", "l1" or "kl"
-        Penalty on the whitened latents h: mean |h|, or the divergence of each sigmoid(h)'s mean from
+        Penalty on the whitened latents h: mean `|h|`, or the divergence of each sigmoid(h)'s mean from
         `activity` (Ng 2011, CS294A, section 3).
     sparsity_weight, activity : float
     moments : float
