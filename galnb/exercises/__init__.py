@@ -129,9 +129,9 @@ def check(number: str, answer: Any = ...) -> Verdict:
     except Exception as error:  # whatever a student hands in, the notebook goes on
         came = f"a {type(answer).__name__}, which cannot be judged ({type(error).__name__}: {error})"
         return Verdict(number, False, f"this is {came}; wanted {asked.wants}.")
-    if judged is True:
-        return Verdict(number, True, asked.why)
     if isinstance(judged, str):
         return Verdict(number, False, judged)
+    if judged:
+        return Verdict(number, True, asked.why)
     _wrong[number] += 1
     return Verdict(number, False, asked.hints[min(_wrong[number], len(asked.hints)) - 1])

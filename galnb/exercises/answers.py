@@ -42,3 +42,28 @@ def names(answer: Any) -> list[str]:
 def strangers(answer: Any) -> bool:
     """Whether any of these names is of no galaxy of the default survey."""
     return not set(names(answer)) <= set(map(str, survey().latents.id))
+
+
+def array(answer: Any) -> np.ndarray:
+    """An answer as an array of floats, also of a tensor; raises for what is none, and for no numbers."""
+    if hasattr(answer, "detach"):
+        answer = answer.detach().cpu()
+    found = np.asarray(answer)
+    if found.dtype.kind not in "iuf" or not found.size:
+        raise TypeError("not numbers")
+    return found.astype(np.float64)
+
+
+def alike(answer: Any, truth: Any, within: float = 0.01) -> bool:
+    """Whether an array is the truth, each of its numbers but for a share `within` of the largest."""
+    found, truth = array(answer), array(truth)
+    return found.shape == truth.shape and bool((abs(found - truth) <= within * abs(truth).max()).all())
+
+
+def pictures(answer: Any, *shape: int) -> np.ndarray:
+    """Pixels (n, band, y, x) of Images, or of arrays or tensors of one or more pictures of this shape."""
+    found = array(getattr(answer, "pixels", answer))
+    found = found[None] if found.ndim == len(shape) else found
+    if found.shape[1:] != shape:
+        raise ValueError(f"its shape is {found.shape}, wanted (n, {', '.join(map(str, shape))})")
+    return found
