@@ -59,6 +59,13 @@ def missing(kind: pa.DataType, rows: int) -> np.ndarray:
     return np.full(rows, np.nan, dtype) if pa.types.is_floating(kind) else np.ma.masked_all(rows, dtype)
 
 
+def width(kind: pa.DataType) -> int:
+    """Bytes of a value in memory, at least."""
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * width(kind.value_type)
+    return kind.bit_width // 8 if pa.types.is_primitive(kind) else 4
+
+
 def _is_text(kind: pa.DataType) -> bool:
     of = pa.types
     return any(f(kind) for f in (of.is_string, of.is_large_string, of.is_binary, of.is_large_binary))

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from astropy.table import Table
 
 from . import hats
-from .arrow import from_arrow
+from .arrow import from_arrow, width
 from .builder import read_manifest, wrong
 from .errors import BadInput
 from .hats import Pixel
 from .images import as_ids
 from .latents import Latents
+from .limits import modest, regular
 from .partitions import Partitions, between
 
 
@@ -66,7 +67,10 @@ class Catalogue:
         self.path = Path(path)
         # LSDB writes collections, whose catalogue is a folder in theirs
         if (whole := self.path / hats.COLLECTION).exists():
-            self.path /= Path(hats.read_properties(whole).get("hats_primary_table_url", "")).name
+            name = hats.read_properties(whole).get("hats_primary_table_url", "")
+            if Path(name).name in ("", ".."):
+                raise BadInput(whole, f"its catalogue is {name!r}, wanted the name of a folder beside it")
+            self.path /= Path(name).name
         if not (self.path / hats.PROPERTIES).exists():
             begun = any((self.path / name).exists() for name in (hats.MANIFEST, "journal.jsonl"))
             todo = "it is unfinished: run what made it again" if begun else "wanted a HATS catalogue's folder"
@@ -81,11 +85,11 @@ class Catalogue:
                 rows = [line["rows"] for line in lines]
             else:
                 pixels = hats.read_partition_info(self.path / hats.PARTITIONS)
-                rows = [pq.read_metadata(self.path / pixel.path).num_rows for pixel in pixels]
+                rows = [self._rows_in(self.path / pixel.path) for pixel in pixels]
             self.schema = self._read_schema(manifest.get("files", {}), pixels)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            if isinstance(error, BadInput):
-                raise
+        except BadInput:
+            raise
+        except Exception as error:  # csv, json and Arrow each raise their own, as the damage makes them
             raise BadInput(self.path, f"not readable as a HATS catalogue ({error!r})") from error
         kinds = {field.name: field.type for field in self.schema}
         if "id" not in kinds or not pa.types.is_fixed_size_list(kinds.get("z", pa.null())):
@@ -96,6 +100,17 @@ class Catalogue:
         self.meta, self.set_aside = manifest.get("meta", {}), manifest.get("set_aside", [])
         self.left_out = [tuple(e) for line in manifest.get("partitions", []) for e in line["left_out"]]
         self.id, self.z, self.table = LazyColumn(self, "id"), LazyColumn(self, "z"), LazyTable(self)
+
+    @staticmethod
+    def _rows_in(file: Path) -> int:
+        """Rows of a partition that has no line in a manifest."""
+        size, footer = regular(file), pq.read_metadata(file)
+        modest(
+            file, footer.num_rows * sum(width(field.type) for field in footer.schema.to_arrow_schema()), size
+        )
+        if footer.num_rows < 0:
+            raise BadInput(file, f"its footer tells of {footer.num_rows} rows; copy it again")
+        return footer.num_rows
 
     def _read_schema(self, known: dict, pixels: list[Pixel]) -> pa.Schema:
         for name in (hats.SCHEMA, hats.PARTITIONS):
@@ -139,7 +154,10 @@ class Catalogue:
             columns[name] = column[rows]
             if column.unit:
                 columns[name].unit = column.unit
-        return Latents(self.id[rows], self.z[rows], columns, self.meta)
+        try:
+            return Latents(self.id[rows], self.z[rows], columns, self.meta)
+        except BadInput as error:  # of a catalogue that others wrote, such as ids that repeat
+            raise BadInput(self.path, error.reason) from error
 
     def _rows(self, rows) -> np.ndarray:
         if isinstance(rows, slice):
@@ -220,8 +238,9 @@ class Catalogue:
             next_to = np.searchsorted(high, begin, side="right")  # the first cell that does not end before it
             if next_to == len(low) or low[next_to] >= end or not self.partitions.usable(at):
                 continue
-            table = self.partitions.open(at).read(names, use_threads=False)
-            apart = hats.separation(*(from_arrow(table[name]) for name in names), ra, dec)
+            with self.partitions.told(at):
+                table = self.partitions.open(at).read(names, use_threads=False)
+                apart = hats.separation(*(from_arrow(table[name]) for name in names), ra, dec)
             here = np.flatnonzero(apart <= radius_arcsec)
             rows.append(here + self.partitions.starts[at])
             distances.append(apart[here])

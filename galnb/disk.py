@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import sys
@@ -143,6 +144,37 @@ def unsealed(line: bytes) -> dict | None:
         return entry if sealed(entry) == line else None
     except (ValueError, TypeError, KeyError):
         return None
+
+
+UNSEALED, MARK = "0" * 64, b'"seal": "'  # what stands in a file where its own hash will be, and before it
+
+
+def seal(path: Path) -> None:
+    """Put a file's hash, of all of it with `UNSEALED` there, in its last place for one."""
+    digest, at = _without_seal(path)
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(digest.encode())
+
+
+def sealing(path: Path) -> bool:
+    """Whether a file is, byte for byte, as `seal` left it."""
+    digest, at = _without_seal(path)
+    with open(path, "rb") as file:
+        file.seek(at)
+        return file.read(len(UNSEALED)) == digest.encode()
+
+
+def _without_seal(path: Path) -> tuple[str, int]:
+    """The hash of a file with `UNSEALED` in its last place for a seal, and where that is."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.rfind(MARK) + len(MARK)
+        digest = hashlib.sha256()
+        for begin, end in ((0, at), (at + len(UNSEALED), len(data))):
+            for start in range(begin, end, 1 << 20):
+                digest.update(data[start : min(start + (1 << 20), end)])
+            digest.update(UNSEALED.encode() * (begin == 0))
+    return digest.hexdigest(), at
 
 
 def entries(data: bytes) -> list[dict]:

@@ -17,6 +17,8 @@ import copyreg
 import importlib
 from types import ModuleType
 
+LONGEST = 1000  # characters of a path, and of a reason; no path that a system takes whole is cut in its name
+
 
 class GalnbError(Exception):
     """The root: `except GalnbError` catches whatever galnb raises on purpose."""
@@ -33,12 +35,24 @@ class BadInput(GalnbError, ValueError):
     where : str
         The path, with HDU or row where there is one.
     reason : str
-        What came and what was wanted.
+        What came and what was wanted. Both are one line: what cannot be printed is escaped as in a Python
+        string, and a library's long words are cut.
     """
 
     def __init__(self, where: object, reason: str):
-        super().__init__(f"{where}: {reason}")
-        self.where, self.reason = str(where), reason
+        self.where, self.reason = one_line(where), one_line(reason)
+        super().__init__(f"{self.where}: {self.reason}")
+
+
+def one_line(words: object) -> str:
+    """Text that a file's name or a library's error cannot break a log, a table or a terminal with.
+
+    >>> one_line("a\\nb")
+    'a\\\\nb'
+    """
+    text = str(words)
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 100]} … {text[-90:]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class BadWeights(BadInput):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from . import disk
 from .errors import BadInput, MissingPackage
+from .limits import regular
 from .models.base import Model
 from .provenance import versions
 from .weights import made_of
@@ -116,11 +117,18 @@ def save(
 
 
 def made_by(path: str | Path) -> dict:
-    """What made a GIF, as it was told to `save`."""
+    """What made a GIF, as it was told to `save`; BadInput where it is none, or damaged."""
     from PIL import Image
 
-    with Image.open(path) as film:
-        return json.loads(film.info.get("comment", b"{}"))
+    regular(Path(path))
+    try:
+        with Image.open(path, formats=("GIF",)) as film:
+            told = json.loads(film.info.get("comment", b"{}"))
+        if not isinstance(told, dict):
+            raise ValueError(f"its comment is no document, but {type(told).__name__}")
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, and json RecursionError
+        raise BadInput(path, f"not readable ({error}), wanted a GIF that galnb.film.save wrote") from error
+    return told
 
 
 def _larger(picture: np.ndarray, zoom: int):

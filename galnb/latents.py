@@ -11,9 +11,10 @@ import numpy as np
 from astropy.table import Table
 
 from . import disk
-from .arrow import from_arrow, to_arrow
+from .arrow import from_arrow, to_arrow, width
 from .errors import BadInput
 from .images import rows_of
+from .limits import modest, regular
 from .provenance import array_hash
 
 
@@ -162,33 +163,57 @@ class Latents:
         fields |= {name: to_arrow(self.table[name], name) for name in self.columns}
         fields["z"] = pa.FixedSizeListArray.from_arrays(flat, type=width)
         units = {n: str(self.table[n].unit) for n in self.columns if self.table[n].unit is not None}
-        described = json.dumps({"units": units, "meta": self.meta}).encode()
+        described = json.dumps({"units": units, "meta": self.meta, "seal": disk.UNSEALED}).encode()
         table = pa.table(fields).replace_schema_metadata({b"galnb": described})
-        return disk.write(
-            path, lambda unfinished: pq.write_table(table, unfinished, write_page_checksum=True)
-        )
+
+        def write(unfinished: Path) -> None:
+            pq.write_table(table, unfinished, write_page_checksum=True)
+            disk.seal(unfinished)
+
+        return disk.write(path, write)
 
     @classmethod
     def read(cls, path: str | Path) -> Latents:
-        """Load a Parquet file that `write` made; BadInput if it is no such file."""
-        import pyarrow as pa
+        """Load a Parquet file that `write` made; BadInput if it is none, or any byte of it changed."""
         import pyarrow.parquet as pq
 
+        path = Path(path)
+        size = regular(path)
         try:
+            rows, schema = pq.read_metadata(path).num_rows, pq.read_schema(path)
+            modest(path, rows * sum(width(field.type) for field in schema), size)
+            described = json.loads((schema.metadata or {}).get(b"galnb", b"{}"))
+            if not {"units", "meta"} <= set(described) or not {"id", "z"} <= set(schema.names):
+                raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")
+            if set(described) != {"units", "meta", "seal"} or not disk.sealing(path):
+                raise BadInput(path, "damaged: it is not as Latents.write wrote it; copy it again")
             table = pq.read_table(path, page_checksum_verification=True)
-            described = json.loads((table.schema.metadata or {}).get(b"galnb", b"{}"))
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise BadInput(
-                path, f"not readable as Parquet ({error}), wanted a file from Latents.write"
-            ) from error
-        if not {"units", "meta"} <= set(described) or not {"id", "z"} <= set(table.column_names):
-            raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")
+            return cls._of(table, described["units"], described["meta"])
+        except BadInput as error:
+            raise error if str(path) in error.where else BadInput(path, str(error)) from error
+        except Exception as error:  # of Arrow, json and numpy, as the damage makes them
+            reason = f"not readable as Parquet ({error}), wanted a file from Latents.write"
+            raise BadInput(path, reason) from error
+
+    @classmethod
+    def _of(cls, table, units: dict[str, str], meta: dict) -> Latents:
+        """Latents of an Arrow table with columns id and z."""
+        import pyarrow as pa
+
         z = table["z"].combine_chunks()
+        if (
+            not pa.types.is_fixed_size_list(z.type)
+            or not pa.types.is_floating(z.type.value_type)
+            or z.null_count
+        ):
+            raise ValueError(f"z is {z.type}, wanted lists of one length of numbers")
+        if not isinstance(meta, dict):
+            raise ValueError(f"meta is {type(meta).__name__}, wanted a dict")
         columns = Table()
         for name in table.column_names:
             if name not in ("id", "z"):
                 columns[name] = from_arrow(table[name])
-                if name in described["units"]:
-                    columns[name].unit = described["units"][name]
+                if name in units:
+                    columns[name].unit = units[name]
         z = z.flatten().to_numpy(zero_copy_only=False).reshape(len(table), z.type.list_size)
-        return cls(from_arrow(table["id"]), z, columns, described["meta"])
+        return cls(from_arrow(table["id"]), z, columns, meta)

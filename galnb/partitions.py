@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from .arrow import from_arrow, missing
 from .builder import intact
+from .errors import BadInput
 from .hats import Pixel
 
 KEPT = 32 * 2**20  # bytes of decoded columns that are kept for the next question
@@ -67,11 +69,31 @@ class Partitions:
             if not self.usable(at):
                 yield from (self.missing(name, min(65_536, rows - k)) for k in range(skip, rows, 65_536))
                 continue
-            file = self.open(at)
-            for batch in file.iter_batches(65_536, columns=self._stored(name), use_threads=False):
-                if skip < len(batch):
-                    yield self.decode(pa.Table.from_batches([batch[skip:]]), name)
+            with self.told(at):
+                batches = self.open(at).iter_batches(65_536, columns=self._stored(name), use_threads=False)
+            while True:
+                with self.told(at):
+                    batch = next(batches, None)
+                    part = None if batch is None else self._part(batch[skip:], name)
+                if batch is None:
+                    break
+                if len(part):
+                    yield part
                 skip = max(0, skip - len(batch))
+
+    def _part(self, batch: pa.RecordBatch, name: str) -> np.ndarray:
+        return self.decode(pa.Table.from_batches([batch]), name) if len(batch) else np.zeros(0)
+
+    @contextmanager
+    def told(self, at: int) -> Iterator[None]:
+        """Name the partition where reading fails: of all but galnb's own, nothing is checked before."""
+        try:
+            yield
+        except (OSError, ValueError, TypeError, LookupError, OverflowError, pa.ArrowException) as error:
+            if isinstance(error, BadInput):
+                raise
+            reason = f"not readable as a partition of the catalogue ({error}); copy it again"
+            raise BadInput(self.path / self.pixels[at].path, reason) from error
 
     def read(self, name: str, rows) -> np.ndarray:
         """A column at some rows (k,), in their order; for a damaged partition's, as in `chunks`."""
@@ -79,7 +101,8 @@ class Partitions:
         for here, values in self._pieces(name, rows):
             if found.dtype.kind == "U" and found.dtype.itemsize < values.dtype.itemsize:
                 found = found.astype(values.dtype)
-            found[here] = values
+            with self.told(int(np.searchsorted(self.starts, rows[here[0]], side="right")) - 1):
+                found[here] = values
         return found if np.ma.is_masked(found) else np.asarray(found)
 
     def missing(self, name: str, rows: int) -> np.ndarray:
@@ -94,10 +117,16 @@ class Partitions:
             if not self.usable(at):
                 continue
             here = np.flatnonzero(parts == at)
-            inside, firsts = rows[here] - self.starts[at], first_rows(self.footer(at))
+            with self.told(at):
+                footer = self.footer(at)
+            inside, firsts = rows[here] - self.starts[at], first_rows(footer)
             group = np.searchsorted(firsts, inside, side="right") - 1
             for k in np.unique(group):
-                yield here[group == k], self._group(at, int(k), name)[inside[group == k] - firsts[k]]
+                with self.told(at):
+                    values = self._group(at, int(k), name)[inside[group == k] - firsts[k]]
+                    if values.shape[1:] != self.missing(name, 0).shape[1:]:
+                        raise ValueError(f"{name} has rows of shape {values.shape[1:]}")
+                yield here[group == k], values
 
     def _group(self, at: int, k: int, name: str) -> np.ndarray:
         """A column of one row group, kept for the next question."""

@@ -58,7 +58,8 @@ def restored(entry: dict, latents) -> Session:
 def redo(entry: dict, session: Session) -> None:
     """Bring a session that is there already to where an entry says, and undo what it had come to."""
     with tempfile.TemporaryDirectory() as folder:
-        document = record.load(_written(entry, len(session.latents), folder))
+        n = len(session.latents)
+        document = record.load(_written(entry, n, folder), n)
     while session.can_undo:
         session.undo()
     for command in document["log"]:

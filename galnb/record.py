@@ -12,6 +12,7 @@ import numpy as np
 
 from .disk import write
 from .errors import BadInput
+from .limits import regular
 from .selection import NOTHING, SMALL, Selection
 from .spans import Bits
 
@@ -38,14 +39,15 @@ def save(path: str | Path, document: dict, n: int) -> Path:
     return write(path, text.encode())
 
 
-def load(path: str | Path) -> dict:
-    """What `save` wrote; BadInput if it is no such file."""
+def load(path: str | Path, n: int) -> dict:
+    """What `save` wrote of a session of n rows; BadInput if it is no such file."""
+    regular(Path(path))
     try:
-        document = json.loads(Path(path).read_text(), object_hook=_unpacked)
+        document = json.loads(Path(path).read_text(), object_hook=lambda entry: _unpacked(entry, n))
         if document["galnb"] != "session":
             raise KeyError("galnb")
         return {name: document[name] for name in ("log", "undone", "views", "latents", "plane", "seed")}
-    except (OSError, ValueError, KeyError, TypeError, zlib.error) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError, zlib.error) as error:
         raise BadInput(path, f"not readable ({error!r}), wanted a file from Session.save") from error
 
 
@@ -55,14 +57,18 @@ def _packed(selection: Selection, n: int) -> dict:
     return {"of": n, "bits": base64.b64encode(zlib.compress(selection.bits(n).packed, 1)).decode()}
 
 
-def _unpacked(entry: dict):
+def _unpacked(entry: dict, n: int):
     if set(entry) == {"rows"}:
+        if not all(type(row) is int and 0 <= row < n for row in entry["rows"]):
+            raise ValueError(f"a selection is not of {n:,} rows")
         return Selection.of(entry["rows"])
     if set(entry) == {"of", "bits"}:
-        bits = np.frombuffer(zlib.decompress(base64.b64decode(entry["bits"])), dtype=np.uint8)
-        if len(bits) != len(Bits(entry["of"]).packed):
-            raise ValueError(f"{len(bits)} bytes of bits for {entry['of']} rows")
-        return Selection(bits=Bits(entry["of"], bits))
+        size, unpacking = len(Bits(n).packed), zlib.decompressobj()
+        # no further than it may be: a few bytes may claim to be the selection of very many
+        data = unpacking.decompress(base64.b64decode(entry["bits"]), size + 1)
+        if entry["of"] != n or not unpacking.eof or len(data) != size:
+            raise ValueError(f"a selection is not of {n:,} rows")
+        return Selection(bits=Bits(n, np.frombuffer(data, dtype=np.uint8)))
     return entry
 
 

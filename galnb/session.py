@@ -324,7 +324,7 @@ class Session:
     @classmethod
     def load(cls, path: str | Path, latents: Latents) -> Session:
         """The session that `save` wrote, its commands done again; BadInput if it has other latents."""
-        document = record.load(path)
+        document = record.load(path, len(latents))
         log, undone, known = document["log"], document["undone"], document["latents"]
         if known != latents.hash():
             raise BadInput(path, "made with other latents; load those, or start a new session")
@@ -339,7 +339,7 @@ class Session:
 
             for key, view in document["views"]:
                 session._views[session._plane_key(key)] = check_view(view)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             reason = f"a command cannot be done again ({error}), wanted a file from Session.save"
             raise BadInput(path, reason) from error
         return session

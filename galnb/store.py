@@ -23,6 +23,8 @@ from .tree import LEAF, Tree, amounts, blocks_of, counted_of, leaf_size, leaves_
 MOST_CATEGORIES = 20
 PIECE = 1 << 20  # points that are read at once where all of something is
 VERSION = 2
+# what a document of another shape than was written makes of code that reads it
+DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError)
 
 
 @dataclass(eq=False)
@@ -162,9 +164,9 @@ class Store:
             xy = Stored(folder / "xy", ("<f4", (2,)), rows)
             store = cls(x, y, order, tree, rows, xy=xy, folder=folder, plan=plan)
             for path in sorted(folder.glob("column-*.json")):
-                with suppress(ValueError, KeyError):  # a damaged one is as none: it can be added again
+                with suppress(*DAMAGES):  # a damaged one is as none: it can be added again
                     store._open_column(json.loads(path.read_text()))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (*DAMAGES, OSError) as error:
             begun = (folder / "journal.jsonl").exists()
             todo = "it is unfinished" if begun else f"not readable as a map ({error})"
             raise BadInput(folder, f"{todo}; build it again in its place with Store.stream") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,12 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from astropy.table import Table
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from . import augment
-from .errors import BadInput, BadWeights, one_of
+from . import augment, checkpoints
+from .errors import BadInput, BadWeights, one_line, one_of
 from .models.base import Model
 from .provenance import array_hash
 
@@ -114,6 +111,8 @@ def train(
     ------
     BadWeights
         If the checkpoint is damaged or belongs to another model, other settings or other images.
+    CannotWrite
+        If the disk is full or the folder read-only; the last checkpoint is kept.
     """
     names, y = _numbers(labels, len(images))
     _, y_held = _numbers(held_out_labels, 0 if held_out is None else len(held_out))
@@ -343,39 +342,47 @@ class _Run:
             tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
         tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         counters = {"step": self.step, "best": self.best, "stale": self.stale}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + ".tmp")
-        save_file(tensors, unfinished, metadata={"run": json.dumps(counters), "of": self._identity()})
-        os.replace(unfinished, path)
+        checkpoints.write(path, tensors, run=json.dumps(counters), of=self._identity())
 
     def _identity(self) -> str:
         config = {"class": type(self.model).__name__, **self.model.config}
         return json.dumps([config, asdict(self.settings), self.n, self.of], sort_keys=True)
 
     def restore(self, path: Path) -> None:
-        try:
-            with safe_open(path, framework="pt") as file:
-                described = file.metadata()
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-        except Exception as error:  # safetensors raises its own type, OSError or a Rust panic's
-            raise BadWeights(
-                path, f"not readable as a checkpoint ({error}); delete it to start anew"
-            ) from error
-        if described is None or described.get("of") != self._identity():
+        tensors, described = checkpoints.read(path)
+        if described["of"] != self._identity():
             raise BadWeights(
                 path, "it is of another model, other settings or other data; choose another path"
             )
+        try:
+            self._take(tensors, json.loads(described["run"]))
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            reason = f"its tensors are not those of the run ({one_line(error)}); delete it to start anew"
+            raise BadWeights(path, reason) from error
+
+    def _take(self, tensors: dict[str, Tensor], counters: dict) -> None:
         part = lambda name: {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}/")}  # noqa: E731
-        device = self.model.device
-        self.model.load_state_dict(part("model"))
-        self.averaged = {k: v.to(device) for k, v in part("averaged").items()}
-        self.kept = {k: v.to(device) for k, v in part("kept").items()}
+        device, own = self.model.device, self.model.state_dict()
+        for name in ("averaged", "kept", "model"):
+            found = {key: (value.shape, value.dtype) for key, value in part(name).items()}
+            if found != {key: (value.shape, value.dtype) for key, value in own.items()}:
+                raise ValueError(f"{name} is of another shape")
+        self.step, self.best, self.stale = (counters[name] for name in ("step", "best", "stale"))
+        if type(self.step) is not int or type(self.stale) is not int or not 0 <= self.step <= self.steps:
+            raise ValueError(f"step {self.step!r} of {self.steps}")
+        self.best += 0.0
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in part("optimizer").items():
             index, _, key = name.partition("/")
             state.setdefault(int(index), {})[key] = value
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for index, values in state.items():
+            shapes = {value.shape for value in values.values() if value.ndim}
+            if shapes - {parameters[index].shape} or set(values) != {"step", "exp_avg", "exp_avg_sq"}:
+                raise ValueError(f"the optimizer's {index} is of another shape")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        counters = json.loads(described["run"])
-        self.step, self.best, self.stale = counters["step"], counters["best"], counters["stale"]
+        self.model.load_state_dict(part("model"))
+        self.averaged = {k: v.to(device) for k, v in part("averaged").items()}
+        self.kept = {k: v.to(device) for k, v in part("kept").items()}
         self.begun = True

@@ -368,6 +368,8 @@ def _read(path: Path) -> dict[str, list]:
         raise BadInput(path, f"wanted a name that ends in {', '.join(KINDS)}; give another")
     try:
         return {".csv": _csv, ".vot": _votable, ".parquet": _parquet}[path.suffix](path)
+    except BadInput:
+        raise
     except Exception as error:  # each of the readers has errors of its own kinds
         raise BadInput(path, f"not readable ({error}), wanted a file from Votes.save") from error
 
@@ -382,7 +384,9 @@ def _csv(path: Path) -> dict[str, list]:
 
 
 def _votable(path: Path) -> dict[str, list]:
-    return _columns(Table.read(path, format="votable"))
+    from .sources.fits import READER  # a VOTable may ask its reader to fetch what it likes
+
+    return _columns(READER.table(path, format="votable"))
 
 
 def _parquet(path: Path) -> dict[str, list]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import densities, models
+from . import densities, disk, models
 from .densities.base import Density
 from .errors import BadWeights, one_of
+from .limits import regular
 from .models.base import Model
 from .provenance import array_hash, sha256, versions
 
@@ -40,6 +45,8 @@ def save(model: Model | Density, path: str | Path, *, card: dict | None = None, 
     half : bool
         Store floating-point tensors as float16, and those with rows of more than 4,096 numbers, such as
         the components of a PCA, as 8-bit integers with a scale a row; `load` gives float32 again.
+
+    Raises CannotWrite where the disk is full or the folder read-only.
     """
     path = _named(path)
     members = {**models.MEMBERS, **densities.MEMBERS}
@@ -47,36 +54,54 @@ def save(model: Model | Density, path: str | Path, *, card: dict | None = None, 
     if (kind := kinds.get(type(model).__name__)) is None:
         todo = "add it to its family's MEMBERS, public name to file, so that it can be loaded again"
         raise ValueError(f"{type(model).__name__} is no member of galnb.models or galnb.densities; {todo}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
         tensors = _small(tensors)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_bytes(serialize(tensors))
+    stored = serialize(tensors)
     described = {
         "name": path.stem,
         "model": kind,
         "config": model.config,
-        "sha256": sha256(unfinished),
-        "bytes": unfinished.stat().st_size,
+        "sha256": hashlib.sha256(stored).hexdigest(),
+        "bytes": len(stored),
         "versions": versions(("galnb", "torch")),
         **(card or {}),
     }
-    os.replace(unfinished, path)
-    unfinished.write_text(json.dumps(described, indent=2) + "\n")
-    os.replace(unfinished, path.with_suffix(".json"))
+    disk.write(path, stored)
+    disk.write(path.with_suffix(".json"), sealed(described))
     return path
 
 
+def sealed(card: dict) -> bytes:
+    """A card as it lies on disk: readable JSON, the last of its keys a hash of the others.
+
+    To change a card by hand, write ``sealed({**card(path), ...})`` in its place.
+    """
+    told = {name: value for name, value in card.items() if name != "seal"}
+    seal = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**told, "seal": seal}, indent=2).encode() + b"\n"
+
+
 def card(name: str | Path) -> dict:
-    """The card of shipped weights, by name, or of a .safetensors file, by path."""
+    """The card of shipped weights, by name, or of a .safetensors file, by path.
+
+    Raises BadWeights where it is any other than `save` wrote.
+    """
     path = _locate(name).with_suffix(".json")
+    regular(path)
     try:
-        described = json.loads(path.read_text())
-        described["model"], described["config"], described["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadWeights(path, f"no readable card ({error!r}), wanted model, config and sha256") from error
-    return described
+        text = path.read_bytes()
+        described = json.loads(text)
+        kinds = {"model": str, "config": dict, "sha256": str, "seal": str}
+        wrong = [name for name, kind in kinds.items() if not isinstance(described.get(name), kind)]
+        if wrong:
+            raise ValueError(f"no {', '.join(wrong)}")
+        if sealed(described) != text:
+            raise ValueError("it is damaged or was edited")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        todo = "copy it again; `weights.sealed` writes a changed one"
+        raise BadWeights(path, f"no readable card ({error}), wanted what save wrote: {todo}") from error
+    return {name: value for name, value in described.items() if name != "seal"}
 
 
 def load(name: str | Path, *, device: str = "cpu") -> Model | Density:
@@ -96,25 +121,72 @@ def load(name: str | Path, *, device: str = "cpu") -> Model | Density:
     path, described = _locate(name), card(name)
     if not path.exists():
         raise BadWeights(path, "the card is there, the weights are not; copy both files")
+    regular(path)
     if (found := sha256(path)) != described["sha256"]:
         raise BadWeights(
             path, f"sha256 {found[:12]}, its card says {described['sha256'][:12]}; copy it again"
         )
     try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
+        tensors = _whole(load_file(path))
+    except Exception as error:  # safetensors raises its own type, torch another for shapes that do not fit
         raise BadWeights(path, f"not readable as safetensors ({error})") from error
+    model = _built(path, described, tensors)
+    object.__setattr__(model, "weights", {"name": path.stem, "sha256": described["sha256"]})
+    return model.eval().to(device)
+
+
+def _built(path: Path, described: dict, tensors: dict[str, Tensor]) -> Model | Density:
+    """The model that a card tells of, with its tensors, and not far larger: a card may ask for anything."""
     config = {k: tuple(v) if isinstance(v, list) else v for k, v in described["config"].items()}
-    one_of("model", described["model"], {**models.MEMBERS, **densities.MEMBERS})
+    members = {**models.MEMBERS, **densities.MEMBERS}
     family = models if described["model"] in models.MEMBERS else densities
-    model = family.load(described["model"], **config)
     try:
-        model.load_state_dict(_whole(tensors))
+        one_of("model", described["model"], members)
+        with _no_more_than(tensors):
+            model = family.load(described["model"], **config)
+    except Exception as error:  # whatever a constructor makes of such values
+        reason = f"no model can be built from it ({type(error).__name__}: {error})"
+        raise BadWeights(path.with_suffix(".json"), f"{reason}; copy it again") from error
+    try:
+        model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise BadWeights(path, f"tensors do not fit the model of the card: {reason}") from error
-    object.__setattr__(model, "weights", {"name": path.stem, "sha256": described["sha256"]})
-    return model.eval().to(device)
+    return model
+
+
+class _Bounded(TorchDispatchMode):
+    """Within it no tensor is made of more than so many numbers."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most = most
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        asked = [arg for arg in args[:2] if isinstance(arg, int | list | tuple)]
+        sizes = [[arg] if isinstance(arg, int) else [n for n in arg if isinstance(n, int)] for arg in asked]
+        if any(math.prod(size) > self.most for size in sizes):
+            raise ValueError("it tells of a larger model than its tensors make")
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _no_more_than(tensors: dict[str, Tensor]) -> Iterator[None]:
+    """End the building of a model that has more, or far larger, tensors than these."""
+    left = 2 * len(tensors) + 64
+
+    def count(module, name, value) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError("it tells of a larger model than its tensors make")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with _Bounded(4 * sum(map(Tensor.numel, tensors.values())) + 2**22):
+            yield
+    finally:
+        hook.remove()
 
 
 def made_of(model: Model) -> dict:
@@ -149,7 +221,7 @@ def _whole(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in stored.items()}
     for name in stored:
         if name + SCALE in stored:
-            tensors[name] = tensors[name] * tensors.pop(name + SCALE)
+            tensors[name] = tensors[name] * tensors.pop(name + SCALE).reshape(len(tensors[name]), 1)
     return tensors
 
 

@@ -10,6 +10,9 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "2")
 
 import pytest  # noqa: E402
 
+from tests import trap  # noqa: E402
+
+trap.install()
 ROOT = Path(__file__).parents[1]
 
 
@@ -41,3 +44,12 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no chromium on this machine: apt-get install chromium")
     return path
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_unpickled():
+    """No test ends well in which galnb unpickled something, even if the error was caught on its way."""
+    trap.install_late()
+    trap.caught.clear()
+    yield
+    assert not trap.caught, f"galnb unpickled: {trap.caught}"

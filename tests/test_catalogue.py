@@ -317,3 +317,23 @@ def test_each_other_file_is_missed(mine, name):
     else:
         with pytest.raises(BadInput, match="hats"):
             Catalogue(mine)
+
+
+def test_a_damaged_partition_of_a_catalogue_without_checksums_is_named(mine):
+    (mine / hats.MANIFEST).unlink()
+    described = (mine / hats.PROPERTIES).read_text().splitlines(keepends=True)
+    (mine / hats.PROPERTIES).write_text("".join(line for line in described if "galnb" not in line))
+    other = Catalogue(mine)
+    file = mine / other.partitions.pixels[0].path
+    data = bytearray(file.read_bytes())
+    data[20 : len(data) // 2] = bytes(len(data) // 2 - 20)
+    file.write_bytes(data)
+    for read in (lambda: other.id[:], lambda: list(other.chunks("id"))):
+        with pytest.raises(BadInput, match=f"{file.name}: not readable as a partition"):
+            read()
+
+
+def test_a_collection_cannot_lead_out_of_its_folder(mine):
+    (mine / hats.COLLECTION).write_text("hats_primary_table_url=..\n")
+    with pytest.raises(BadInput, match="wanted the name of a folder beside it"):
+        Catalogue(mine)

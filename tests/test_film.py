@@ -95,3 +95,10 @@ def test_an_mp4_gets_all_pixels_in_even_numbers_and_what_made_it(tmp_path, monke
     with pytest.raises(BadInput, match="no such codec"):
         film.save(PICTURES, tmp_path / "other.mp4")
     assert not (tmp_path / "other.mp4").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"no GIF", b"GIF89a"])
+def test_a_film_that_is_none_is_named(tmp_path, data):
+    (tmp_path / "walk.gif").write_bytes(data)
+    with pytest.raises(BadInput, match="walk.gif: not readable"):
+        film.made_by(tmp_path / "walk.gif")

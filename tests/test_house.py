@@ -22,6 +22,8 @@ FLOORS = [
     {"errors"},
     {
         "provenance",
+        "limits",
+        "notebook",
         "family",
         "twosample",
         "disk",
@@ -36,7 +38,7 @@ FLOORS = [
         "listing",
         "press",
     },
-    {"images", "builder", "stored", "spans", "lasso", "steps"},
+    {"alt", "images", "builder", "checkpoints", "stored", "spans", "lasso", "steps"},
     {"tree"},
     {
         "stretch",

@@ -187,3 +187,13 @@ def test_a_column_of_a_few_numbers_a_galaxy_survives(tmp_path):
     again = Latents.read(latents.write(tmp_path / "z.parquet"))
     assert np.ma.getmaskarray(again.table["mag"]).tolist() == magnitudes.mask.tolist()
     assert again.table["mag"].tolist() == magnitudes.tolist() and np.array_equal(again["flags"], flags)
+
+
+@pytest.mark.parametrize("place", [5, 700, -4, -9, -200, -600])
+def test_any_flipped_byte_of_the_file_is_found(tmp_path, place):
+    path = catalogue().write(tmp_path / "catalogue.parquet")
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match="catalogue.parquet"):
+        Latents.read(path)

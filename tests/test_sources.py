@@ -9,7 +9,7 @@ from galnb import sources
 from galnb.errors import BadInput
 from galnb.images import Images
 from galnb.morphology import measure
-from galnb.sources import Folder, Hubble, folder
+from galnb.sources import Folder, Hubble, arrays
 from galnb.sources.fits import READER
 
 
@@ -210,7 +210,7 @@ def test_what_is_hidden_is_not_taken_for_a_galaxy(tmp_path):
 
 
 def test_large_arrays_of_an_npz_are_mapped_and_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "LARGE", 1000)
+    monkeypatch.setattr(arrays, "LARGE", 1000)
     path = tmp_path / "x.npz"
     pixels = np.random.default_rng(0).integers(0, 256, (50, 9, 9, 3), dtype=np.uint8)
     wanted = pixels.transpose(0, 3, 1, 2) / np.float32(255)

@@ -149,3 +149,16 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path):
 def test_a_setting_that_cannot_be_meant_is_refused(option):
     with pytest.raises(ValueError, match=f"{next(iter(option))}=.* wanted"):
         Settings(**option)
+
+
+@pytest.mark.parametrize("place", [9, 300, -1])
+def test_no_checkpoint_with_a_flipped_byte_is_gone_on_from(tmp_path, place):
+    path = tmp_path / "run.checkpoint"
+    run = train(small(), galaxies(), settings=SETTINGS, checkpoint=path)
+    next(run)
+    run.close()
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadWeights, match="run.checkpoint: .*delete it to start anew"):
+        next(train(small(), galaxies(), settings=SETTINGS, checkpoint=path))

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -52,6 +50,16 @@ def test_a_wrong_shape_is_found(saved):
     change_card(saved, config=config | {"latent_dim": 4})
     with pytest.raises(BadWeights, match="do not fit"):
         weights.load(saved)
+
+
+@pytest.mark.parametrize("place", [3, 40, 200, -3])
+def test_a_flipped_byte_of_the_card_is_found(saved, place):
+    path = saved.with_suffix(".json")
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BadWeights, match="toy.json: no readable card"):
+        weights.card(saved)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"model": "pca"}'])
@@ -128,8 +136,7 @@ def test_all_shipped_weights_together_stay_under_25_mb():
 
 
 def change_card(path, **values):
-    card = path.with_suffix(".json")
-    card.write_text(json.dumps(json.loads(card.read_text()) | values))
+    path.with_suffix(".json").write_bytes(weights.sealed(weights.card(path) | values))
 
 
 def test_names_with_a_point_do_not_overwrite_each_other(tmp_path):

@@ -1,7 +1,8 @@
-"""FITS read in a supervised child process: a file that kills astropy kills the child, and nothing else.
+"""FITS and tables read in a supervised child process: what kills astropy kills the child, and nothing else.
 
 `python -m galnb.sources.fits` is the child: it answers each path on its standard input with one JSON
-line, followed by the pixels' bytes.
+line, followed by the bytes of pixels or columns. It has a limit of memory and, for each file, of time, and
+may neither use the network nor start a program, whatever a file asks of a library.
 """
 
 from __future__ import annotations
@@ -13,17 +14,25 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
 from ..errors import BadInput
+from ..limits import modest, regular
+from . import tables
 
 SECONDS, MEGABYTES, LARGEST = 60.0, 4096, 2**31  # a file's time, the child's memory, bytes of pixels
+# seconds of processor time for any file, and for each megabyte of it: damage can make a loop very long
+PATIENCE, PATIENCE_A_MEGABYTE = 1.5, 0.5
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".Z", ".zip")
+FORBIDDEN = ("socket.", "urllib.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn")
 
 
 class Reader:
-    """A child process that decodes FITS files, started on first use and again after it died."""
+    """A child process that decodes FITS files and tables, started on first use and again after it died."""
 
     def __init__(self):
         self._child: subprocess.Popen | None = None
@@ -46,37 +55,55 @@ class Reader:
         BadInput
             With path and HDU, if the file is truncated, has no image data, or kills its reader.
         """
-        with self._lock:
-            return self._ask(Path(path), pixels)
+        answer, data = self._ask(Path(path), "pixels" if pixels else "header")
+        return np.frombuffer(data, dtype="<f4").reshape(answer["shape"]), answer["header"]
+
+    def table(self, path: str | Path, *, format: str | None = None) -> Table:
+        """A table of any format that astropy reads: numbers, text, yes and no, with units.
+
+        Columns of other kinds (times, positions) come as columns of their parts, objects as text.
+
+        Raises
+        ------
+        BadInput
+            If it is damaged, kills its reader, or is none.
+        """
+        answer, data = self._ask(Path(path), "table", format)
+        return tables.unpacked(answer["columns"], data)
 
     def forget(self) -> None:
         """Leave the child to the parent process, after a fork."""
         self._child, self._lock = None, threading.Lock()
 
-    def _ask(self, path: Path, wanted: bool) -> tuple[np.ndarray, dict]:
-        if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-m", "galnb.sources.fits"]
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        child = self._child
-        timer = threading.Timer(SECONDS, child.kill)
-        timer.start()
-        try:
-            child.stdin.write(json.dumps([str(path), wanted]).encode() + b"\n")
-            child.stdin.flush()
-            answer = json.loads(child.stdout.readline() or "null")
-            if answer is None:
-                raise EOFError
-            if "error" in answer:
-                raise BadInput(answer["where"], answer["error"])
-            pixels = np.frombuffer(child.stdout.read(answer["bytes"]), dtype="<f4")
-            return pixels.reshape(answer["shape"]), answer["header"]
-        except (EOFError, OSError) as error:
-            self.close()
-            limits = f"over {SECONDS:.0f} s or {MEGABYTES} MB"
-            reason = f"reading it ended the reader (damaged, or {limits}); wanted a FITS image"
-            raise BadInput(path, reason) from error
-        finally:
-            timer.cancel()
+    def _ask(self, path: Path, *wanted: str | None) -> tuple[dict, bytearray]:
+        regular(path)
+        with self._lock:
+            if self._child is None or self._child.poll() is not None:
+                command = [sys.executable, "-m", "galnb.sources.fits"]
+                self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            child = self._child
+            timer = threading.Timer(SECONDS, child.kill)
+            timer.start()
+            try:
+                child.stdin.write(json.dumps([str(path), *wanted]).encode() + b"\n")
+                child.stdin.flush()
+                answer = json.loads(child.stdout.readline() or "null")
+                if answer is None:
+                    raise EOFError
+                if "error" in answer:
+                    raise BadInput(answer["where"], answer["error"])
+                data = bytearray(answer["bytes"])
+                if child.stdout.readinto(data) != len(data):
+                    raise EOFError
+                return answer, data
+            except (EOFError, OSError) as error:
+                self.close()
+                limits = f"over {PATIENCE:g} s for a small one, or {MEGABYTES} MB"
+                what = "table" if "table" in wanted else "FITS image"
+                reason = f"reading it ended the reader (damaged, or {limits}); wanted a {what}"
+                raise BadInput(path, reason) from error
+            finally:
+                timer.cancel()
 
     def close(self) -> None:
         """End the child."""
@@ -98,12 +125,14 @@ def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
 
     try:
         with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
-            planes, bands, header = [], [], None
+            planes, bands, header, n_bytes = [], [], None, 0
             for number, hdu in enumerate(hdus):
                 if not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
                     continue
                 where = f"{path} HDU {number}"
-                _check_arithmetic(hdu, where, path)
+                n_bytes += _check_arithmetic(hdu, number, path, where)
+                if getattr(hdu, "_bintable", None) is not None or path.suffix in PACKED:
+                    modest(where, n_bytes, path.stat().st_size)
                 if not wanted:
                     return np.zeros((0, 1, 1)), {"bands": [], **_sky(hdu.header)}
                 cube = np.asarray(hdu.data, dtype="<f4")
@@ -113,17 +142,19 @@ def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
                 header = header or hdu.header
                 planes += list(cube)
                 bands += _names(hdu, len(cube), number)
-    except BadInput:
+            if not planes:
+                reason = f"none of its {len(hdus)} HDUs has image data; wanted a 2-D or 3-D image"
+                raise BadInput(path, reason)
+            bands = bands if len(set(bands)) == len(bands) else []
+            return np.array(planes), {"bands": bands, **_sky(header)}
+    except (BadInput, MemoryError):
         raise
     except Exception as error:  # astropy raises whatever the damage makes it raise
         raise BadInput(path, f"not readable as FITS ({type(error).__name__}: {error})") from error
-    if not planes:
-        raise BadInput(path, f"none of its {len(hdus)} HDUs has image data; wanted a 2-D or 3-D image")
-    return np.array(planes), {"bands": bands if len(set(bands)) == len(bands) else [], **_sky(header)}
 
 
-def _check_arithmetic(hdu, where: str, path: Path) -> None:
-    """Refuse headers whose sizes cannot be: they are believed by C code."""
+def _check_arithmetic(hdu, number: int, path: Path, where: str) -> int:
+    """Refuse headers whose sizes cannot be: they are believed by C code. The bytes of its pixels."""
     header = hdu.header
     shape = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
     n_bytes = abs(header["BITPIX"]) // 8 * int(np.prod(shape, dtype=object))
@@ -141,10 +172,33 @@ def _check_arithmetic(hdu, where: str, path: Path) -> None:
                 where,
                 f"{shape} pixels in tiles of {tiles} are {n_tiles} tiles, its table has {stored['NAXIS2']}",
             )
-    elif path.stat().st_size < n_bytes and path.suffix not in (".gz", ".bz2", ".xz", ".zst"):
+        if str(stored.get("ZCMPTYPE")).strip() == "HCOMPRESS_1":
+            _check_hcompress(path, number, shape, tiles, where)
+    elif path.stat().st_size < n_bytes and path.suffix not in PACKED:
         raise BadInput(
             where, f"truncated: {path.stat().st_size} bytes for {n_bytes} bytes of pixels; copy it again"
         )
+    return n_bytes
+
+
+def _check_hcompress(path: Path, number: int, shape: list[int], tiles: list[int], where: str) -> None:
+    """Refuse a stream that unpacks to more pixels than its tile has: astropy 8.0 writes beyond the tile.
+
+    A stream begins with DD 99 and its two sides, big-endian (White, Postman & Lattanzi 1992).
+    """
+    from astropy.io import fits
+
+    with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
+        streams = [bytes(np.asarray(data, np.uint8)[:10]) for data in hdus[number].data["COMPRESSED_DATA"]]
+    for row, stream in enumerate(streams):
+        sides, rest = [], row
+        for size, tile in zip(shape, tiles, strict=True):
+            rest, at = divmod(rest, -(-size // tile))
+            sides.append(min(tile, size - at * tile))
+        told = [int.from_bytes(stream[k : k + 4]) for k in (2, 6)]
+        if stream and (stream[:2] != b"\xdd\x99" or np.prod(told, dtype=object) != np.prod(sides)):
+            told, sides = (" x ".join(map(str, numbers)) for numbers in (told, sides))
+            raise BadInput(where, f"tile {row} holds {told} pixels, its header says {sides}; copy it again")
 
 
 def _names(hdu, n: int, number: int) -> list[str]:
@@ -157,50 +211,82 @@ def _names(hdu, n: int, number: int) -> list[str]:
 
 
 def _sky(header) -> dict:
-    import warnings
-
     from astropy.wcs import WCS
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     sky = {"ra": None, "dec": None, "pixel_scale": None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            wcs = WCS(header, naxis=2)
-            if wcs.has_celestial:
-                centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
-                scale = float(np.mean(proj_plane_pixel_scales(wcs)) * 3600)
-                sky = {"ra": float(centre.ra.deg), "dec": float(centre.dec.deg), "pixel_scale": scale}
-        except Exception:  # a broken WCS leaves the pixels as good as they were
-            pass
-    if sky["pixel_scale"] is None and isinstance(header.get("PIXSCALE"), int | float):
-        sky["pixel_scale"] = float(header["PIXSCALE"])
+    with suppress(Exception):  # a broken WCS leaves the pixels as good as they were
+        wcs = WCS(header, naxis=2)
+        if wcs.has_celestial:
+            centre = wcs.pixel_to_world((header["NAXIS1"] - 1) / 2, (header["NAXIS2"] - 1) / 2).icrs
+            scale = float(np.mean(proj_plane_pixel_scales(wcs)) * 3600)
+            sky = {"ra": float(centre.ra.deg), "dec": float(centre.dec.deg), "pixel_scale": scale}
+    if sky["pixel_scale"] is None:
+        with suppress(TypeError, ValueError, OverflowError):
+            sky["pixel_scale"] = float(header.get("PIXSCALE"))
     return {name: value if value is None or np.isfinite(value) else None for name, value in sky.items()}
 
 
-def _serve() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+def _answer(path: Path, wanted: str, *more: str | None) -> tuple[dict, bytes | memoryview]:
     try:
+        if wanted == "table":
+            columns, data = tables.packed(tables.read(path, *more))
+            return {"columns": columns, "bytes": len(data)}, data
+        pixels, header = decode(path, wanted == "pixels")
+        data = np.ascontiguousarray(pixels, dtype="<f4").reshape(-1).view(np.uint8).data
+        return {"shape": pixels.shape, "bytes": len(data), "header": header}, data
+    except BadInput as error:
+        return {"where": error.where, "error": error.reason}, b""
+    except MemoryError:
+        return {"where": str(path), "error": f"it wants more than {MEGABYTES} MB"}, b""
+
+
+def _serve() -> None:
+    import warnings
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    with suppress(ImportError, ValueError, OSError):  # no such limit on this system
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES * 2**20,) * 2)
-    except (ImportError, ValueError, OSError):  # no such limit on this system
-        pass
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")  # of what is damaged the answer says enough
+    _warm_up()
+    sys.addaudithook(_refuse)
     answers = sys.stdout.buffer
     sys.stdout = sys.stderr  # whatever a library prints must not stand between the pixels
     for line in sys.stdin:
-        name, wanted = json.loads(line)
+        name, *wanted = json.loads(line)
         path = Path(name)
-        try:
-            pixels, header = decode(path, wanted)
-            data = pixels.astype("<f4").tobytes()
-            answer = {"shape": pixels.shape, "bytes": len(data), "header": header}
-        except BadInput as error:
-            answer, data = {"where": error.where, "error": error.reason}, b""
-        except MemoryError:
-            answer, data = {"where": str(path), "error": f"it wants more than {MEGABYTES} MB"}, b""
-        answers.write(json.dumps(answer).encode() + b"\n" + data)
+        with suppress(OSError):  # it is gone: reading it says so
+            _patience(PATIENCE + PATIENCE_A_MEGABYTE * path.stat().st_size / 2**20)
+        answer, data = _answer(path, *wanted)
+        _patience(0)
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.write(data)
         answers.flush()
+
+
+def _patience(seconds: float) -> None:
+    """End this process after so much processor time, whichever loop it is in; 0 takes it back."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _warm_up() -> None:
+    """Import what would else count as the first file's time."""
+    from astropy.coordinates import SkyCoord
+    from astropy.io import ascii, fits, votable  # noqa: F401
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt, wcs.wcs.radesys = ["RA---TAN", "DEC--TAN"], [1, 1], "FK5"
+    assert isinstance(wcs.pixel_to_world(1, 1).icrs, SkyCoord)
+
+
+def _refuse(event: str, arguments: tuple) -> None:
+    if event.startswith(FORBIDDEN):
+        raise PermissionError(f"a file asked for {event}, which reading does not need")
 
 
 if __name__ == "__main__":

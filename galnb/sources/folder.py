@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +10,14 @@ from astropy.table import MaskedColumn, Table
 from ..errors import BadInput, BandMismatch
 from ..hats import sky
 from ..images import Images
+from ..limits import modest, regular
 from ..provenance import array_hash
+from . import arrays
 from .base import Source, sample
 from .fits import READER
 
 FITS = {".fits", ".fit", ".fts", ".fz"}
 PICTURES = {".png", ".jpg", ".jpeg"}
-ARRAYS = {".npz", ".npy"}
-LARGE = 1 << 26  # bytes of an array from which on it is mapped
 COLORS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -48,7 +46,9 @@ class Folder(Source):
     are. An array (n, y, x) is n galaxies in one band. An npz's array of ids is one called "id" or ending
     in "_id"; other arrays of one value a galaxy become columns. FITS files may have one band an HDU, or
     cubes (band, y, x); sky position and pixel scale come from their WCS, if they have one. Nothing
-    pickled is ever loaded, and no file or folder whose name starts with a point.
+    pickled is ever loaded, and no file or folder whose name starts with a point. A link to a file is
+    followed, wherever it leads; one to a folder is not. What is no file (a pipe, a device, a broken link), or
+    would become far larger than it is stored (see `galnb.limits`), is a bad input.
 
     Raises
     ------
@@ -82,8 +82,8 @@ class Folder(Source):
         if not self.path.exists():
             raise BadInput(self.path, "there is no such file or folder")
         self._array, self._columns = None, Table()
-        if self.path.suffix.lower() in ARRAYS:
-            self._array, self.id, self._columns = _open_array(self.path, array)
+        if self.path.suffix.lower() in arrays.KINDS:
+            self._array, self.id, self._columns = arrays.read(self.path, array)
             if self._bands and len(self._bands) != self._array.shape[1]:
                 named = f"bands= names {len(self._bands)} ({', '.join(self._bands)}); name each, in order"
                 raise BadInput(self.path, f"its images have {self._array.shape[1]} bands, {named}")
@@ -140,6 +140,10 @@ class Folder(Source):
             read = [self._one(int(row)) for row in rows]
             sky = [header for _, header in read]
             pixels = np.array([plane for plane, _ in read]) if read else np.zeros((0, len(self.bands), 1, 1))
+        names, counts = np.unique(self.id[rows], return_counts=True)
+        if (counts > 1).any():
+            name = names[counts > 1][0].item()
+            raise BadInput(self.path, f"id {name!r} is there more than once among the rows, wanted each once")
         table = self._columns[rows] if self._columns.colnames else Table()
         if self._table is not None:
             for name, column in self._table.rows(rows).items():
@@ -182,19 +186,18 @@ class _Joined:
 
     def __init__(self, table: str | Path | Table, id_column: str, ids: np.ndarray):
         if not isinstance(table, Table):
-            try:
-                table = Table.read(table)
-            except Exception as error:  # astropy's readers raise what their formats make them raise
-                raise BadInput(table, f"not readable as a table ({error})") from error
+            where, table = table, READER.table(table)
+        else:
+            where = "table"
         if id_column not in table.colnames:
             have = ", ".join(table.colnames)
             raise BadInput(
-                "table", f"no column {id_column!r} among {have}; name the one to join with id_column="
+                where, f"no column {id_column!r} among {have}; name the one to join with id_column="
             )
         names = [str(name) for name in table[id_column]]
         place = {name: row for row, name in enumerate(names)}
         if len(place) != len(names):
-            raise BadInput("table", f"names in column {id_column!r} repeat, wanted each once")
+            raise BadInput(where, f"names in column {id_column!r} repeat, wanted each once")
         self.table = table[[name for name in table.colnames if name != id_column]]
         self.at = np.array([place.get(str(name), -1) for name in ids], dtype=int)
 
@@ -213,12 +216,14 @@ class _Joined:
 
 
 def _find(path: Path) -> list[Path]:
-    if path.is_file():
+    if not path.is_dir():
+        regular(path)
         if path.suffix.lower() not in FITS | PICTURES and ".fits" not in path.suffixes:
             raise BadInput(path, "wanted FITS, PNG, JPEG, npz or npy")
         return [path]
     shown = (f for f in path.rglob("*") if not any(p.startswith(".") for p in f.relative_to(path).parts))
     files = [f for f in shown if f.suffix.lower() in FITS | PICTURES or f.name.endswith(".fits.gz")]
+    files = [f for f in files if not f.is_dir()]
     if not files:
         raise BadInput(path, "no FITS, PNG or JPEG file in this folder")
     return sorted(files)
@@ -236,11 +241,15 @@ def _read_file(file: Path) -> tuple[np.ndarray, dict]:
         return pixels, header | {"bands": header["bands"] or [f"band{i}" for i in range(len(pixels))]}
     from PIL import Image
 
+    size = regular(file)
     try:
         with Image.open(file, formats=("PNG", "JPEG")) as picture:
+            modest(file, picture.width * picture.height * len(picture.getbands()), size)
             if picture.mode in ("P", "RGBA", "CMYK", "LA", "1"):
                 picture = picture.convert("L" if picture.mode in ("LA", "1") else "RGB")
             pixels = np.asarray(picture)
+    except BadInput:
+        raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError
         raise BadInput(file, f"not readable as a picture ({error}); wanted PNG or JPEG") from error
     pixels = pixels.astype(np.uint16) if pixels.dtype == np.int32 else pixels
@@ -258,51 +267,6 @@ def _sky(file: Path) -> tuple[float, float]:
         except BadInput:  # reading its pixels will say so
             pass
     return np.nan, np.nan
-
-
-def _open_array(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, Table]:
-    """The images (n, band, y, x) as they are stored, ids, and further columns."""
-    try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        single = path.suffix == ".npy"
-        arrays = {"images": loaded} if single else {key: _member(path, key, loaded) for key in loaded.files}
-    except Exception as error:  # zipfile, zlib and numpy each raise their own
-        raise BadInput(path, f"not readable as numpy arrays without objects ({error})") from error
-    large = [key for key, value in arrays.items() if value.ndim in (3, 4)]
-    if name is None:
-        name = "images" if "images" in large else large[0] if len(large) == 1 else None
-    if name not in large:
-        raise BadInput(path, f"no image array {name!r}; choose array= from {', '.join(large) or 'none'}")
-    images = arrays[name]
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.shape[-1] <= 5 < images.shape[1] or images.shape[1] > images.shape[-1]:
-        images = images.transpose(0, 3, 1, 2)  # from (n, y, x, band)
-    columns = {
-        k: v for k, v in arrays.items() if v.ndim == 1 and len(v) == len(images) and v.dtype.kind in "iufUSb"
-    }
-    named = [key for key in columns if key == "id" or key.endswith("_id")]
-    ids = columns.pop(named[0]) if named else np.arange(len(images))
-    return images, ids, Table(columns)
-
-
-def _member(path: Path, key: str, loaded) -> np.ndarray:
-    """An array of an npz, checked; mapped and not read where it is large and was not compressed."""
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        found = archive.NameToInfo.get(f"{key}.npy")
-        if found is None or found.compress_type != zipfile.ZIP_STORED or found.file_size < LARGE:
-            return loaded[key]
-        with archive.open(found) as member:
-            while member.read(1 << 20):  # at its end zipfile compares the checksum
-                pass
-        file.seek(found.header_offset + 26)
-        file.seek(sum(struct.unpack("<HH", file.read(4))), 1)  # of the local header: its name and extra field
-        header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        version, _ = np.lib.format.read_magic(file)
-        shape, columns_first, dtype = header[version](file) if version in header else (0, 0, np.dtype(object))
-        if dtype.hasobject:
-            return loaded[key]  # numpy says why not
-        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if columns_first else "C")
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""Checkpoints of a training run: safetensors with a digest, so that no damaged one is gone on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import disk
+from .errors import BadWeights
+from .limits import regular
+from .provenance import array_hash
+
+
+def write(path: Path, tensors: dict[str, Tensor], *, run: str, of: str) -> None:
+    """Write tensors, where the run is (`run`), and what it is a run `of`, atomically."""
+    told = {"run": run, "of": of, "digest": digest(tensors, run, of)}
+    disk.write(path, lambda unfinished: save_file(tensors, unfinished, metadata=told))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors, and `run` and `of`; BadWeights where they are not what `write` was given."""
+    regular(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        whole = digest(tensors, told.get("run", ""), told.get("of", ""))
+    except Exception as error:  # safetensors raises its own type, OSError or a Rust panic's
+        raise BadWeights(path, f"not readable as a checkpoint ({error}); delete it to start anew") from error
+    if told.get("digest") != whole or set(told) != {"run", "of", "digest"}:
+        raise BadWeights(path, "damaged, or no checkpoint of galnb; delete it to start anew")
+    return tensors, told
+
+
+def digest(tensors: dict[str, Tensor], run: str, of: str) -> str:
+    """Hex digest of a checkpoint, whatever the order of its tensors."""
+    names = sorted(tensors)
+    return array_hash(np.array([run, of, *names]), *(tensors[name].numpy() for name in names))
