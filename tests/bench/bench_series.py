@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.running import NOTEBOOKS, executed, solved
+from tests.running import NOTEBOOKS, executed, solved, verdicts
 from tests.tables import ROOT, WORKSHOP, between, series_table, taken, write
 
 
@@ -20,18 +20,19 @@ def main() -> None:
     parser.add_argument("only", nargs="*", help='numbers of notebooks: "00"; all where none is given')
     chosen = parser.parse_args().only
     took, whole = taken(between(WORKSHOP.read_text(), "series")), 0.0
-    print("| notebook | seconds |\n| --- | --- |")
+    print("| notebook | seconds | exercises right |\n| --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         for path in NOTEBOOKS:
             if chosen and path.stem[:2] not in chosen:
                 continue
             start = time.perf_counter()
-            executed(solved(path, woven=False), Path(folder))
+            said = verdicts(executed(solved(path, woven=False), Path(folder)))
             seconds = time.perf_counter() - start
             whole += seconds
             took[path.stem[:2]] = f"{seconds:.0f} s"
-            print(f"| {path.stem} | {seconds:.0f} |", flush=True)
-    print(f"| together | {whole:.0f} |")
+            right = sum("✓ right" in verdict for verdict in said)
+            print(f"| {path.stem} | {seconds:.0f} | {right} of {len(said)} |", flush=True)
+    print(f"| together | {whole:.0f} | |")
     write(WORKSHOP, {"series": series_table(ROOT / "notebooks", took)})
 
 
