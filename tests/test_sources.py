@@ -226,3 +226,12 @@ def test_large_arrays_of_an_npz_are_mapped_and_checked(tmp_path, monkeypatch):
         Folder(path)
     np.savez_compressed(path, images=pixels)
     assert np.array_equal(Folder(path).read().pixels, wanted)
+
+
+def test_the_reader_finds_files_where_one_has_gone_since_it_began(tmp_path, monkeypatch):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        fits.writeto("galaxy.fits", np.ones((8, 8), dtype=np.float32))
+        Table({"id": ["galaxy"], "flux": [1.0]}).write("table.csv")
+        assert Folder("galaxy.fits", table="table.csv").read().table["flux"] == [1.0]

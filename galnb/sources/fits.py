@@ -85,7 +85,7 @@ class Reader:
             timer = threading.Timer(SECONDS, child.kill)
             timer.start()
             try:
-                child.stdin.write(json.dumps([str(path), *wanted]).encode() + b"\n")
+                child.stdin.write(json.dumps([str(path.absolute()), *wanted]).encode() + b"\n")
                 child.stdin.flush()
                 answer = json.loads(child.stdout.readline() or "null")
                 if answer is None:
