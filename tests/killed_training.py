@@ -17,7 +17,7 @@ import numpy as np
 from galnb import disk, weights
 from galnb.train import Settings, fit
 from tests.test_train import galaxies, small
-from tests.toys import ended, forked
+from tests.toys import ended, forked, killed_after
 
 SETTINGS = Settings(epochs=2, batch=16, warm_up=2, seed=3)
 GALAXIES = galaxies()
@@ -56,14 +56,7 @@ def at_random(folder: Path, kills: int, seed: int) -> str:
     whole, run = finish(folder / "whole"), folder / "run"
     duration = time.monotonic() - begun
     while left:
-        child = forked(lambda: finish(run))
-        time.sleep(rng.uniform(0, 1.1 * duration))
-        try:
-            os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        code = ended(child)
-        assert code in (0, -signal.SIGKILL), code
+        code = killed_after(rng.uniform(0, 1.1 * duration), lambda: finish(run))
         left -= code != 0
         if code == 0:
             ends += 1

@@ -2,11 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +11,7 @@ import nbformat
 import pytest
 
 from galnb.cli import main
-from tests.test_browser import ROOT, STATUS, browser
+from tests.test_browser import ROOT, STATUS, await_answer, browser, free_port
 
 assert browser  # the fixture of the other file
 CELLS = (
@@ -33,23 +30,14 @@ def app(tmp_path):
     notebook.cells = [nbformat.v4.new_markdown_cell("# Look around")]
     notebook.cells += [nbformat.v4.new_code_cell(source) for source in CELLS]
     nbformat.write(notebook, tmp_path / "app.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "galnb", "app", str(tmp_path / "app.ipynb")]
     command += ["--no-browser", "--Voila.ip=127.0.0.1", f"--port={port}"]
     with open(tmp_path / "log", "w") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"{address}/voila/static/voila.js", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail(f"the app did not start: {(tmp_path / 'log').read_text()[-2000:]}")
+        await_answer(f"{address}/voila/static/voila.js", tmp_path / "log")
         yield address
     finally:
         os.killpg(running.pid, signal.SIGTERM)

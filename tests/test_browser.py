@@ -30,14 +30,29 @@ STATUS = "document.querySelector('.galnb-map .galnb-status')?.textContent"
 pytestmark = pytest.mark.browser
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def await_answer(address: str, log: Path) -> None:
+    """Wait until something answers at an address; the test fails, with the log, where nothing does."""
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"nothing answers at {address}: {log.read_text()[-2000:]}")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A Jupyter server on loopback over a copy of the notebooks; yields its address and runtime folder."""
     folder = tmp_path_factory.mktemp("jupyter")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("RUNTIME", "CONFIG", "DATA")}
     (folder / "config" / "labconfig").mkdir(parents=True)
     news = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
@@ -47,14 +62,7 @@ def server(tmp_path_factory):
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, env={**os.environ, **places}, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{address}/api/status", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.5)
-    else:
-        pytest.fail(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
+    await_answer(f"{address}/api/status", folder / "log")
     yield address, folder / "runtime"
     process.terminate()
     process.wait(20)

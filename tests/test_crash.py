@@ -25,6 +25,7 @@ from tests.toys import (
     children_of,
     ended,
     forked,
+    killed_after,
     make,
     model,
     tree,
@@ -106,14 +107,8 @@ def killed_at_random(path, whole, kills, rng, *, workers=2, **options):
     make(path.with_name("timed.hats"), workers=workers, **options)
     duration, ends = time.monotonic() - begun, 0
     while kills:
-        child = forked(lambda: make(path, workers=workers, **options))
-        time.sleep(rng.uniform(0, 1.1 * duration))
-        try:
-            os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        code = ended(child)
-        assert code in (0, -signal.SIGKILL)
+        pause = rng.uniform(0, 1.1 * duration)
+        code = killed_after(pause, lambda: make(path, workers=workers, **options))
         kills -= code != 0
         if code == 0:
             assert_same(path, whole)

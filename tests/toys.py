@@ -85,6 +85,19 @@ def ended(child):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def killed_after(seconds, run):
+    """The exit code of a child that does `run`, killed after so many seconds; 0 if it was done by then."""
+    child = forked(run)
+    time.sleep(seconds)
+    try:
+        os.kill(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    code = ended(child)
+    assert code in (0, -signal.SIGKILL), code
+    return code
+
+
 def children_of(process):
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
