@@ -57,7 +57,7 @@ def _small_model(name: str, size: int) -> tuple[models.base.Model, Tensor, bool]
     blobs = (blobs + 0.03 * rng.normal(size=blobs.shape))[:, None].astype(np.float32)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        options = {"latent_dim": 8} if name != "pixelcnn" else {"levels": 8}
+        options = {"latent_dim": 8} if name not in ("pixelcnn", "multiscale") else {"levels": 8}
         model = models.load(name, bands=("r",), size=size, **options)
         before = _state(model)
         fit(model, blobs, settings=Settings(epochs=1, batch=48, warm_up=1), progress=False)

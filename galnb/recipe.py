@@ -39,7 +39,7 @@ def read(path: str | Path) -> dict:
     try:
         recipe = tomllib.loads(path.read_text())
         for name in recipe:
-            one_of("key", name, ("name", "credit", "start", "data", "model", "train"))
+            one_of("key", name, ("name", "credit", "start", "long", "data", "model", "train"))
         for name in ("name", "data", "model", "train"):
             recipe[name]
         one_of("model", recipe["model"].get("kind"), models.MEMBERS)
@@ -49,6 +49,8 @@ def read(path: str | Path) -> dict:
         Settings(**_tuples(recipe["train"]))
         if not re.fullmatch(r"\w[\w.-]*", str(recipe["name"])):
             raise ValueError(f"name={recipe['name']!r}, wanted letters, digits, points and hyphens")
+        if not isinstance(long := recipe.get("long", 1), int) or long < 1:
+            raise ValueError(f"long={long!r}, wanted a whole number of at least 1")
         share = recipe["data"].get("held_out", 0.2)
         if not isinstance(share, int | float) or not 0 <= share < 1:
             raise ValueError(f"held_out={share!r}, wanted a share from 0 to below 1")
@@ -101,7 +103,8 @@ def build(recipe: dict) -> Model:
 def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", progress: bool = True) -> Path:
     """Train a recipe to the end, resuming where it stopped, and save weights with their card.
 
-    A recipe with `start = "OTHER.toml"` goes on from that recipe's weights, which are made first.
+    A recipe with `start = "OTHER.toml"` goes on from that recipe's weights, which are made first; with
+    `long = 30` rows of more numbers are stored in 8 bits each, as `weights.save` has it.
 
     Parameters
     ----------
@@ -153,11 +156,12 @@ def cook(path: str | Path, out: str | Path = "runs", *, device: str = "cpu", pro
     if "latent_dim" in model.config:
         shape = (len(model.bands), model.size, model.size)
         card["compression"] = metrics.ratios(shape, model.config["latent_dim"])
-    saved = weights.save(model, out / recipe["name"], card=card, half=True)
+    stored = {"half": True, "long": recipe.get("long", weights.LONG)}
+    saved = weights.save(model, out / recipe["name"], card=card, **stored)
     if not mask.any():
         return saved
     scores = _scores(weights.load(saved), images[mask])
-    return weights.save(model, saved, card=card | {"held_out": scores}, half=True)
+    return weights.save(model, saved, card=card | {"held_out": scores}, **stored)
 
 
 def _scores(model: Model, images: Images) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in ASSETS.glob("*.safetensors"))
 
 
-def save(model: Model | Density, path: str | Path, *, card: dict | None = None, half: bool = False) -> Path:
+def save(
+    model: Model | Density,
+    path: str | Path,
+    *,
+    card: dict | None = None,
+    half: bool = False,
+    long: int = LONG,
+) -> Path:
     """Write `path` (.safetensors) and its card beside it (.json), each atomically.
 
     Parameters
@@ -43,8 +50,10 @@ def save(model: Model | Density, path: str | Path, *, card: dict | None = None, 
     card : dict, optional
         Further plain JSON values: data, credit, seed, steps, held-out scores.
     half : bool
-        Store floating-point tensors as float16, and those with rows of more than 4,096 numbers, such as
+        Store floating-point tensors as float16, and those with rows of more than `long` numbers, such as
         the components of a PCA, as 8-bit integers with a scale a row; `load` gives float32 again.
+    long : int
+        Of convolutions, only trained ones count: what is found by least squares wants its digits.
 
     Raises CannotWrite where the disk is full or the folder read-only.
     """
@@ -56,7 +65,8 @@ def save(model: Model | Density, path: str | Path, *, card: dict | None = None, 
         raise ValueError(f"{type(model).__name__} is no member of galnb.models or galnb.densities; {todo}")
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
-        tensors = _small(tensors)
+        trained = {name for name, value in model.named_parameters() if value.requires_grad}
+        tensors = _small(tensors, long, trained)
     stored = serialize(tensors)
     described = {
         "name": path.stem,
@@ -205,12 +215,14 @@ def same(made: dict) -> Model | None:
     return None
 
 
-def _small(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same in fewer bytes: rounding by 0.4 % of a row's largest number averages out over thousands."""
+def _small(tensors: dict[str, Tensor], long: int = LONG, trained: Container[str] = ()) -> dict[str, Tensor]:
+    """The same in fewer bytes: rounding by 0.4 % of a row's largest number averages out over many."""
     stored = {}
     for name, value in tensors.items():
-        if value.ndim == 2 and value.shape[1] > LONG and value.is_floating_point():
-            scale = value.abs().amax(1, keepdim=True).clamp_min(TINY) / 127
+        counts = value.is_floating_point() and (value.ndim == 2 or value.ndim > 2 and name in trained)
+        if counts and value[0].numel() > long:
+            scale = value.abs().flatten(1).amax(1).clamp_min(TINY) / 127
+            scale = scale.view(-1, *(value.ndim - 1) * (1,))
             stored[name], stored[name + SCALE] = (value / scale).round().to(torch.int8), scale
         else:
             stored[name] = value.half() if value.is_floating_point() else value
@@ -221,7 +233,8 @@ def _whole(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = {k: v.float() if v.dtype == torch.float16 else v for k, v in stored.items()}
     for name in stored:
         if name + SCALE in stored:
-            tensors[name] = tensors[name] * tensors.pop(name + SCALE).reshape(len(tensors[name]), 1)
+            shape = (len(tensors[name]), *(tensors[name].ndim - 1) * (1,))
+            tensors[name] = tensors[name] * tensors.pop(name + SCALE).reshape(shape)
     return tensors
 
 

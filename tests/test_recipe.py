@@ -157,6 +157,7 @@ def test_the_embedded_survey_cooks_a_pca(kitchen):
         (("epochs", "epoch"), "did you mean 'epochs'"),
         (('name = "toy"', ""), "no 'name' in the recipe"),
         (('name = "toy"', "name = toy"), "toy.toml"),
+        (('name = "toy"', 'name = "toy"\nlong = 0'), "long=0, wanted a whole number of at least 1"),
     ],
 )
 def test_a_misspelt_recipe_is_one_error_that_names_the_file(kitchen, change, reason):
@@ -193,6 +194,20 @@ def test_a_model_of_pixels_is_told_by_its_bits_and_has_no_ratio(kitchen):
     images, mask = recipe.load_data(described, saved.parents[1])
     bits = weights.load(saved).bits(torch.from_numpy(images[mask].pixels))
     assert card["held_out"]["bits_per_dimension"] == pytest.approx(float(bits.detach().mean()), rel=1e-5)
+
+
+def test_trained_rows_longer_than_asked_take_a_byte_a_number_and_cost_little(kitchen):
+    changes = [
+        ('kind = "ae"', 'kind = "multiscale"'),
+        ("latent_dim = 3\nwidths = [8, 8, 8]", "width = [24, 24]\nvertical = [1]\nhorizontal = 1"),
+    ]
+    whole, short = cook(kitchen(*changes)), kitchen(*changes, ('name = "toy"', 'name = "short"\nlong = 30'))
+    short = cook(short)
+    assert short.stat().st_size < 0.8 * whole.stat().st_size
+    bits = [weights.card(path)["held_out"]["bits_per_dimension"] for path in (whole, short)]
+    assert bits[0] != bits[1] == pytest.approx(bits[0], abs=1e-2)
+    straight, other = (weights.load(path).scales[1].straight.weight for path in (whole, short))
+    assert torch.equal(straight, other)  # found by least squares
 
 
 def test_what_is_no_sky_can_be_left_out(kitchen):

@@ -121,14 +121,16 @@ def test_long_rows_come_back_within_a_254th_of_their_largest_and_short_ones_with
     assert ((back["short"] - short).abs() <= (short.abs() * 2.0**-11).clamp_min(2.0**-25)).all()
 
 
+BITS = "bits_per_dimension"
+SCORES = {"pixelcnn": BITS, "multiscale": BITS, "realnvp": "nats"}
+
+
 @pytest.mark.parametrize("name", weights.names())
 def test_shipped_weights_load_and_are_small(name):
     card = weights.card(name)
     assert set(card["config"]) <= set(weights.load(name).config)  # what came later has its default
     assert card["bytes"] < 4_000_000 and card["credit"]
-    assert np.isfinite(
-        card["held_out"][{"pixelcnn": "bits_per_dimension", "realnvp": "nats"}.get(card["model"], "mse")]
-    )
+    assert np.isfinite(card["held_out"][SCORES.get(card["model"], "mse")])
 
 
 def test_all_shipped_weights_together_stay_under_25_mb():

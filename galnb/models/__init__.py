@@ -18,6 +18,7 @@ MEMBERS = {
     "vqvae": "galnb.models.vqvae:VQVAE",
     "wgan": "galnb.models.wgan:WGAN",
     "pixelcnn": "galnb.models.pixelcnn:PixelCNN",
+    "multiscale": "galnb.models.multiscale:Multiscale",
     "invariant": "galnb.models.invariant:Invariant",
 }
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import BadInput
-from .base import Model
 from .blocks import zeroed
-from .logistics import Logistics
+from .pixelwise import Pixelwise
 from .raster import Raster
-from .stacks import Gated, Level, Opposite, Window, alive
+from .stacks import Coarser, Gated, Level, Opposite, Window, alive
 
 SEEN = 256  # pictures to which the linear autoregression is fitted
 FORGET = 0.1  # share of conditions that training hides, so that "unknown" is known too
 
 
-class PixelCNN(Model):
+class PixelCNN(Pixelwise):
     """A network that knows how probable each pixel is, given those above it and left of it.
 
     PixelCNN++ (Salimans+2017) in the shape of the gated PixelCNN (van den Oord+2016): a vertical stack, which
@@ -52,6 +50,11 @@ class PixelCNN(Model):
     opposite : int
         Gated blocks that look at the upper half turned by 180 degrees, and tell the lower half what stands
         opposite: galaxies are nearly symmetric so. None: 0. Not with `blind_spot`.
+    coarser : int
+        Gated blocks that look at every second pixel of every second row, which are given beforehand and
+        seen by all others, of which alone the likelihood then is. None: 0. Not with `blind_spot`.
+    given : int
+        Row and column of the first of these: 0 or 1.
     conditions : tuple of str
         Names of the numbers y (n, condition) that the model is told; NaN is unknown.
     blind_spot : bool
@@ -84,28 +87,31 @@ class PixelCNN(Model):
         mixtures: int = 5,
         place: bool = True,
         opposite: int = 0,
+        coarser: int = 0,
+        given: int = 0,
         conditions: tuple[str, ...] = (),
         blind_spot: bool = False,
         holes: bool = False,
         dropout: float = 0.0,
     ):
-        super().__init__(bands, size)
-        self._check(levels, vertical, horizontal, mixtures, opposite)
-        self.place, self.holes, self.conditions = place, holes, tuple(conditions)
+        super().__init__(bands, size, levels, mixtures, place=place, holes=holes)
+        self._check(vertical, horizontal, opposite, coarser, given, blind_spot)
+        self.conditions = tuple(conditions)
         b, seen = len(self.bands), 2 * len(self.bands) + 1
-        self.pixel = Logistics(b, mixtures, levels)
         options = {"told": 2 * len(self.conditions), "dropout": dropout}
-        self.straight = Window(seen, b, top=3, left=3, right=3, last=3)  # the linear autoregression
+        # The linear autoregression, another for each place beside given pixels.
+        self.straight = Window(seen, 4 * b if coarser else b, top=3, left=3, right=3, last=3)
         zeroed(self.straight).requires_grad_(False)
+        self.above = self.opposite = self.coarser = None
         if blind_spot:
-            self.above = None
-            if opposite:
-                raise ValueError(f"opposite={opposite} with blind_spot=True, wanted one of them")
             self.first = Window(seen, width, top=3, left=3, right=3, last=3)
             options |= {"top": 1, "left": 1, "right": 1, "last": 2}
         else:
             self.above = Window(seen, width, top=3, bottom=-1, left=3, right=3)
-            self.opposite = Opposite(seen, width, opposite, **options) if opposite else None
+            if opposite:
+                self.opposite = Opposite(seen, width, opposite, **options)
+            if coarser:
+                self.coarser = Coarser(seen, b, width, coarser, given, **options)
             self.vertical = Level(width, tuple(vertical), **options)
             self.tell = alive(nn.Conv2d(width, (horizontal + 1) * width, 1))
             self.first = Window(seen, width, top=0, left=4, right=-1)
@@ -123,46 +129,19 @@ class PixelCNN(Model):
         with torch.no_grad():
             self._parts(self.say.bias)[2].copy_(torch.linspace(-3, 0, mixtures))
 
-    def _check(self, levels, vertical, horizontal, mixtures, opposite) -> None:
-        for name, value, least in (
-            ("size", self.size, 1),
-            ("levels", levels, 2),
-            ("horizontal", horizontal, 0),
-            ("mixtures", mixtures, 1),
-            ("opposite", opposite, 0),
-        ):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r}, wanted a whole number of at least {least}")
+    def _check(self, vertical, horizontal, opposite, coarser, given, blind_spot) -> None:
+        for name, value in (("horizontal", horizontal), ("opposite", opposite), ("coarser", coarser)):
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name}={value!r}, wanted a whole number of at least 0")
+        for name, value in (("opposite", opposite), ("coarser", coarser)):
+            if value and blind_spot:
+                raise ValueError(f"{name}={value} with blind_spot=True, wanted one of them")
+        if given not in (0, 1):
+            raise ValueError(f"given={given!r}, wanted 0 or 1")
         if not vertical or any(not isinstance(blocks, int) or blocks < 0 for blocks in vertical):
             raise ValueError(f"vertical={vertical}, wanted numbers of blocks, one a resolution")
 
-    # pictures, levels and what the network sees
-
-    def tensor(self, images):
-        """Images as this model's input, checked; with `holes`, NaN may be among them."""
-        if not self.holes:
-            return super().tensor(images)
-        unknown = np.isnan(images.pixels)
-        filled = images.with_pixels(np.where(unknown, np.float32(0), images.pixels))
-        x, unknown = super().tensor(filled), images.with_pixels(unknown)
-        return x.masked_fill(super().tensor(unknown) > 0, torch.nan)
-
-    def quantised(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Levels u (n, band, y, x) from -1 to 1 of images, 0 where unknown; and what is known (n, 1, y, x).
-
-        Raises BadInput for another shape, and for NaN where there may be no holes.
-        """
-        if x.ndim != 4 or x.shape[1] != len(self.bands) or (self.place and x.shape[2:] != 2 * (self.size,)):
-            wanted = f"(n, {len(self.bands)}, {self.size}, {self.size})"
-            raise BadInput("PixelCNN", f"images have shape {tuple(x.shape)}, wanted {wanted}; crop or resize")
-        known = torch.isfinite(x)
-        if not self.holes and not known.all():
-            raise BadInput(
-                "PixelCNN", "images have NaN or infinite pixels, wanted finite ones, or holes=True"
-            )
-        known = known.all(1, keepdim=True)
-        u = self.pixel.nearest(2 * x.nan_to_num() - 1)
-        return torch.where(known, u, 0.0).to(self.sky.dtype), known.to(self.sky.dtype)
+    # what the network sees
 
     def inputs(self, u: Tensor, known: Tensor) -> Tensor:
         """What the network is given (n, 2 * band + 1, ...) of levels: linear, and stretched at the sky."""
@@ -193,19 +172,29 @@ class PixelCNN(Model):
         seen = seen.contiguous(memory_format=torch.channels_last)
         h = self.first(seen)
         h = h if self.located is None else h + self.located(self.where)
-        more = [None] * len(self.blocks)
+        more, straight = [None] * len(self.blocks), self.straight(seen)
         if self.above is not None:
             v = self.above(seen)
             if self.opposite is not None:
                 said = self.opposite(seen, told)
                 v = v + F.pad(said, (0, 0, v.shape[2] - said.shape[2], 0))
+            if self.coarser is not None:
+                above, along, between = self.coarser(seen, told)
+                v, h, straight = v + above, h + along, _own(straight) + between
             v = self.vertical(v, told)
             first, *more = self.tell(F.silu(v)).split(self.config["width"], dim=1)
             h = h + first
         for block, part in zip(self.blocks, more, strict=True):
             h = block(h, told, part)
         said = self.say(F.silu(self.mix(F.silu(h))))
-        return self.around(said, self.straight(seen))
+        return self.around(said, straight)
+
+    def asked(self, known: Tensor) -> Tensor:
+        if self.coarser is None:
+            return known
+        asked = known.clone()
+        asked[self.coarser.every] = 0
+        return asked
 
     def around(self, said: Tensor, straight: Tensor) -> Tensor:
         """Numbers (n, number, ...) of what the stacks say and what the linear autoregression expects."""
@@ -220,84 +209,16 @@ class PixelCNN(Model):
         b = len(self.bands)
         return numbers.view(-1, self.pixel.mixtures).split([1, b, b, len(self.pixel.pairs)])
 
-    # how probable
-
-    def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
-        u, known = self.quantised(x)
-        log_p = self.pixel.log_prob(self.numbers(u, known, y), u)
-        counted = known.sum().clamp_min(1) * len(self.bands)
-        return {"loss": -(log_p * known[:, 0]).sum() / (counted * math.log(2))}
-
-    def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Log probability (n,) in nats of the levels of images (n, band, size, size).
-
-        Parameters
-        ----------
-        y : Tensor (n, condition), optional
-            NaN where unknown, as all are without it.
-
-        Holes are not counted. `bits` has it per dimension.
-        """
-        u, known = self.quantised(x)
-        log_p = self.pixel.log_prob(self.numbers(u, known, y), u)
-        return (log_p * known[:, 0]).sum((1, 2))
-
-    def bits(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Bits per dimension (n,), a known pixel and band: what their levels take with a perfect coder."""
-        _, known = self.quantised(x)
-        return -self.log_prob(x, y) / (known.sum((1, 2, 3)) * len(self.bands) * math.log(2))
-
-    def log_prob_map(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Log probability (n, band, y, x) in nats of each pixel given those before it, and of each band given
-        those before it; 0 in holes. Its sum is `log_prob`."""
-        u, known = self.quantised(x)
-        return self.pixel.log_prob(self.numbers(u, known, y), u, each=True) * known
-
-    def pmf(self, x: Tensor, row: int, column: int, band: int = 0, y: Tensor | None = None) -> Tensor:
-        """Probabilities (n, levels) of one pixel's band in images, given all that comes before it."""
-        u, known = self.quantised(x)
-        numbers = self.numbers(u, known, y)[:, :, row, column]
-        return self.pixel.pmf(numbers, u[:, :band, row, column])
-
     # pictures that do not exist
-
-    def sample(self, n: int, generator: torch.Generator | None = None, *, y: Tensor | None = None) -> Tensor:
-        """Pictures (n, band, size, size) at the model's levels, pixel by pixel, with the conditions y."""
-        x = torch.full((n, len(self.bands), self.size, self.size), torch.nan)
-        return self.complete(x, torch.zeros(self.size, self.size, dtype=torch.bool), generator, y=y)
-
-    def complete(
-        self,
-        x: Tensor,
-        mask: Tensor,
-        generator: torch.Generator | None = None,
-        *,
-        y: Tensor | None = None,
-    ) -> Tensor:
-        """Pictures (n, band, y, x) with the pixels of `mask` as they are in x, and the others drawn.
-
-        In raster order: a pixel is drawn given all before it, known or drawn, and not those after it.
-
-        Parameters
-        ----------
-        x : Tensor (n, band, y, x)
-            Anything, NaN too, where not known.
-        mask : Tensor (y, x) or (n, y, x) of bool
-            True where known.
-        """
-        *_, last = self.drawing(x, mask, generator, y=y)
-        return last
 
     @torch.no_grad()
     def drawing(
         self, x: Tensor, mask: Tensor, generator: torch.Generator | None = None, *, y: Tensor | None = None
     ) -> Iterator[Tensor]:
         """The pictures of `complete` as they are drawn, once a row; NaN where they are not yet."""
-        mask = torch.as_tensor(mask, dtype=torch.bool, device=self.device)
-        if mask.shape not in (x.shape[2:], (len(x), *x.shape[2:])):
-            wanted = f"{tuple(x.shape[2:])} or {(len(x), *x.shape[2:])}"
-            raise BadInput("mask", f"shape {tuple(mask.shape)}, wanted {wanted}")
-        mask = mask.expand(len(x), -1, -1)
+        mask = self.known_at(mask, x)
+        if self.coarser is not None and not mask[self.coarser.every].all():
+            raise BadInput("mask", "wanted True for every second pixel of every second row, which are given")
         given = torch.where(mask[:, None], x.to(self.device), 0.5)
         u, _ = self.quantised(given)
         yield from Raster(self, u, mask, self.told(y, len(x))).drawn(generator)
@@ -321,13 +242,12 @@ class PixelCNN(Model):
                 break
         u, known = self.quantised(torch.cat(pictures))
         self._look(u, known)
-        products = self._products(u, known)
         b = len(self.bands)
-        kernel = torch.linalg.solve(products[:-b, :-b], products[:-b, -b:]).T.to(u)
-        self.straight.weight.copy_(kernel.view_as(self.straight.weight))
+        for place in range(4) if self.coarser is not None else (0,):
+            self._straighten(u, known, place)
         left = torch.cat(
             [
-                (part - self.straight(self.inputs(part, seen))).permute(0, 2, 3, 1)[seen[:, 0] > 0]
+                (part - self.numbers(part, seen)[:, -b:]).permute(0, 2, 3, 1)[self.asked(seen)[:, 0] > 0]
                 for part, seen in zip(u.split(64), known.split(64), strict=True)
             ]
         )
@@ -350,15 +270,38 @@ class PixelCNN(Model):
         self.sky.copy_(middle)
         self.scatter.copy_((middle - low).clamp_min(2 * self.pixel.half))
 
-    def _products(self, u: Tensor, known: Tensor) -> Tensor:
-        """Sums of products of all that a pixel's linear autoregression knows and, last, its bands."""
-        square = 0
-        mask = self.straight.mask.expand(2 * len(self.bands) + 1, -1, -1).reshape(1, -1, 1, 1)
+    def _straighten(self, u: Tensor, known: Tensor, place: int) -> None:
+        """Fit the linear autoregression, of one place beside given pixels: least squares, band by band."""
+        b, square = len(self.bands), 0
+        mask = self.straight.mask.expand(2 * b + 1, -1, -1).reshape(1, -1, 1, 1)
         for levels, seen in zip(u.split(64), known.split(64), strict=True):
-            rows = self.straight.patches(self.inputs(levels, seen)) * mask
-            rows = torch.cat([rows, levels], dim=1).permute(0, 2, 3, 1)[seen[:, 0] > 0].double()
+            inputs, asked = self.inputs(levels, seen), self.asked(seen)[:, 0] > 0
+            parts = [self.straight.patches(inputs) * mask, levels]
+            if self.coarser is not None:
+                parts.insert(1, self.coarser.patches(inputs))
+                here = torch.zeros_like(asked)
+                here[:, place // 2 :: 2, place % 2 :: 2] = True
+                asked = asked & here
+            rows = torch.cat(parts, dim=1).permute(0, 2, 3, 1)[asked].double()
             square = square + rows.T @ rows
-        return square + 1e-6 * square.diagonal().mean() * torch.eye(len(square)).to(square)
+        if not torch.is_tensor(square) or not square.any():
+            return  # all of these are given
+        square = square + 1e-6 * square.diagonal().mean() * torch.eye(len(square)).to(square)
+        kernel = torch.linalg.solve(square[:-b, :-b], square[:-b, -b:]).T.to(u)
+        for layer in (self.straight,) if self.coarser is None else (self.straight, self.coarser.straight):
+            own = layer.weight.unflatten(0, (b, -1))[:, place]
+            own.copy_(kernel[:, : own[0].numel()].view_as(own))
+            kernel = kernel[:, own[0].numel() :]
+
+
+def _own(x: Tensor) -> Tensor:
+    """(n, band, y, x) of (n, 4 * band, y, x): that of the place that each pixel has beside a given one."""
+    x = x.unflatten(1, (-1, 4))
+    out = x[:, :, 0].clone()
+    for place in (1, 2, 3):
+        rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
+        out[:, :, rows, columns] = x[:, :, place, rows, columns]
+    return out
 
 
 def places(size: int) -> Tensor:

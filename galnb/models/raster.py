@@ -42,6 +42,9 @@ class Raster:
         self.first, self.straight = _matrix(model.first), _matrix(model.straight)
         self.matrices = [(*_matrix(block.window), *_matrix(block.gate)) for block in model.blocks]
         self.last = [*_matrix(model.mix), *_matrix(model.say)]
+        self.coarser = None
+        if model.above is not None and model.coarser is not None:
+            self.coarser = model.coarser(model.inputs(u, mask[:, None].to(u)), told)
         self.hints = [None if told is None else block.told(told) for block in model.blocks]
 
     def drawn(self, generator: torch.Generator | None) -> Iterator[Tensor]:
@@ -72,11 +75,15 @@ class Raster:
             v = model.above.row(self.seen[:, r : r + TOP, LEFT : LEFT + size].permute(0, 3, 1, 2))
             if model.opposite is not None and r >= (self.u.shape[2] + 1) // 2:
                 v = v + self._opposite(r)
+            if self.coarser is not None:
+                v = v + self.coarser[0][:, :, r : r + 1]
             v = model.vertical.row(v, self.past, self.told, r)
             more = list(model.tell(F.silu(v)).split(model.config["width"], dim=1))
         if model.located is not None:
             here = model.located(model.where[:, :, r : r + 1])
             more[0] = here if more[0] is None else more[0] + here
+        if self.coarser is not None:
+            more[0] = more[0] + self.coarser[1][:, :, r : r + 1]
         return [None if part is None else part[:, :, 0].permute(2, 0, 1).contiguous() for part in more]
 
     def _opposite(self, r: int) -> Tensor:
@@ -95,6 +102,9 @@ class Raster:
             torch.addmm(bias, self._around(window, r, c), matrix)
             for window, (matrix, bias) in ((model.first, self.first), (model.straight, self.straight))
         )
+        if self.coarser is not None:
+            straight = straight.unflatten(1, (-1, 4))[:, :, 2 * (r % 2) + c % 2]
+            straight = straight + self.coarser[2][:, :, r, c]
         h = h if above[0] is None else h + above[0][c]
         for block, found, more, hint, of in zip(
             model.blocks, self.found, above[1:], self.hints, self.matrices, strict=True

@@ -162,6 +162,56 @@ class Opposite(nn.Module):
         return self.say(F.silu(x))
 
 
+class Coarser(nn.Module):
+    """What every second pixel of every second row, all given beforehand, says of the pixels between them.
+
+    It looks at them, and at them turned by 180 degrees, without a mask; what it says differs between the four
+    places that a pixel may have beside a given one.
+
+    Parameters
+    ----------
+    inputs, bands, width : int
+        Channels of the picture, of what is expected, and of what is said.
+    blocks : int
+        Gated blocks of 3 x 3 windows.
+    first : int
+        Row and column of the first given pixel: 0 or 1.
+    """
+
+    def __init__(self, inputs: int, bands: int, width: int, blocks: int, first: int = 0, **options):
+        super().__init__()
+        self.every = (..., slice(first, None, 2), slice(first, None, 2))
+        window = {"top": 1, "bottom": 1, "left": 1, "right": 1}
+        self.straight = Window(inputs, 4 * bands, top=2, bottom=2, left=2, right=2)  # what is expected
+        zeroed(self.straight).requires_grad_(False)
+        self.first = Window(2 * inputs, width, **window)
+        self.blocks = nn.ModuleList(Gated(width, **window, **options) for _ in range(blocks))
+        self.say = zeroed(nn.Conv2d(width, 8 * width, 1))
+
+    def forward(self, seen: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """For the vertical and horizontal stacks (n, width, y, x), and what is expected (n, band, y, x), of a
+        picture (n, input, y, x), of which only the given pixels are looked at."""
+        height, width = seen.shape[2:]
+        seen = self.given(seen)
+        x = self.first(torch.cat([seen, seen.flip(2, 3)], dim=1))
+        for block in self.blocks:
+            x = block(x, told)
+        said = (F.pixel_shuffle(part, 2) for part in (self.say(F.silu(x)), self.straight(seen)))
+        said, expected = (part[:, :, :height, :width] for part in said)
+        return *said.chunk(2, dim=1), expected
+
+    def given(self, seen: Tensor) -> Tensor:
+        """The given pixels, one of each 2 x 2; zeros where the picture ends before it."""
+        height, width = (-(-pixels // 2) for pixels in seen.shape[2:])
+        given = seen[self.every]
+        return F.pad(given, (0, width - given.shape[3], 0, height - given.shape[2]))
+
+    def patches(self, seen: Tensor) -> Tensor:
+        """What is expected of each pixel is linear in these (n, channel * rows * columns, y, x)."""
+        patches = F.interpolate(self.straight.patches(self.given(seen)), scale_factor=2)
+        return patches[:, :, : seen.shape[2], : seen.shape[3]]
+
+
 def alive(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer with random weights so large that what it gives varies as much as what it is given."""
     nn.init.normal_(layer.weight, std=GAIN * layer.weight[0].numel() ** -0.5)

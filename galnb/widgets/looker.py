@@ -182,14 +182,17 @@ class Looker(Part):
         if turn != self._turn:
             return None
         self.tell("drawing", what=what, turn=turn, n=n, from_row=from_row, size=size)
-        generator, sent, due = torch.Generator().manual_seed(seed), from_row, 0.0
-        for row, x in enumerate(model.drawing(x, mask, generator)):  # noqa: B020
+        generator, seen, due = torch.Generator().manual_seed(seed), mask.clone(), 0.0
+        for x in model.drawing(x, mask, generator):  # noqa: B020
             if turn != self._turn:
                 return None
-            if row >= from_row and (time.monotonic() > due or row == size - 1):
-                part = Images(x[:, :, sent : row + 1].cpu().numpy(), bands=model.bands)
-                self.tell("rows", [to_rgb(part).tobytes()], turn=turn, row=sent, rows=row + 1 - sent)
-                sent, due = row + 1, time.monotonic() + PACE
+            there = torch.isfinite(x).all(1).all(0).cpu()
+            new = (there & ~seen).any(1).nonzero()[:, 0].tolist()  # rows, those between drawn ones dark
+            if new and (time.monotonic() > due or there.all()):
+                first, rows = new[0], new[-1] + 1 - new[0]
+                part = Images(x[:, :, first : first + rows].nan_to_num().cpu().numpy(), bands=model.bands)
+                self.tell("rows", [to_rgb(part).tobytes()], turn=turn, row=first, rows=rows)
+                seen, due = seen | there, time.monotonic() + PACE
         ids = [f"{'completion' if what == COMPLETE else 'drawn'} {k + 1}" for k in range(n)]
         made = Images(x.cpu().numpy(), id=ids, bands=model.bands)
         return turn, what, self._weighed(made, what, from_row, images)

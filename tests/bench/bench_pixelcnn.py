@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import time
 from pathlib import Path
 
@@ -166,6 +167,8 @@ def knowledge(path: Path | None, most: int) -> None:
         models = {"linear autoregression, as a PixelCNN starts": start}
         if name in weights.names():
             models["PixelCNN"] = weights.load(name)
+        if (finer := name.replace("pixelcnn", "multiscale")) in weights.names():
+            models["PixelCNNs from coarse to fine"] = weights.load(finer)
         x = torch.from_numpy(held.pixels)
         for label, model in models.items():
             found[label] = float(torch.cat([model.bits(part) for part in x.split(128)]).mean())
@@ -178,13 +181,21 @@ def knowledge(path: Path | None, most: int) -> None:
 @torch.no_grad()
 def shapes(path: Path | None) -> None:
     print("| Wasserstein | " + " | ".join(realism.PROPERTIES) + " | AUC |")
-    for name in ("pixelcnn32-sdss", "pixelcnn32-grey-sdss"):
-        images, mask = survey(name, path=path)
-        model, real = weights.load(name), realism.properties(images[mask])
-        x = torch.cat([model.sample(256, torch.Generator().manual_seed(seed)) for seed in range(6)])
-        drawn = realism.properties(Images(x.numpy(), bands=images.bands))
-        found = [*realism.distances(drawn, real).values(), realism.told_apart(drawn, real)]
-        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in found) + " |", flush=True)
+    for name in ("multiscale32-sdss", "pixelcnn32-sdss", "pixelcnn32-grey-sdss"):
+        images, held = survey(name, path=path)
+        model, real = weights.load(name), realism.properties(images[held])
+        rng = lambda: (torch.Generator().manual_seed(seed) for seed in itertools.count())  # noqa: E731
+        made = {name: [model.sample(256, one) for one in itertools.islice(rng(), 6)]}
+        if hasattr(model, "scales"):
+            mask = torch.zeros(model.size, model.size, dtype=torch.bool)
+            mask[model.every[0][1:]] = True
+            parts = torch.from_numpy(images[held].pixels).split(256)
+            given = zip(parts, rng(), strict=False)
+            made["... given its coarsest pixels"] = [model.complete(x, mask, one) for x, one in given]
+        for label, x in made.items():
+            drawn = realism.properties(Images(torch.cat(x).numpy(), bands=images.bands))
+            found = [*realism.distances(drawn, real).values(), realism.told_apart(drawn, real)]
+            print(f"| {label} | " + " | ".join(f"{value:.3f}" for value in found) + " |", flush=True)
 
 
 def main() -> None:

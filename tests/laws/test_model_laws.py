@@ -10,7 +10,7 @@ from galnb.images import Images
 from galnb.train import Settings, fit
 
 ADVERSARIAL = ("wgan",)  # members whose loss need not fall, by name
-LATENTLESS = ("pixelcnn",)  # members that turn nothing into latents
+LATENTLESS = ("pixelcnn", "multiscale")  # members that turn nothing into latents
 SHAPES = [(28, ("r",)), (45, ("g", "r", "i", "z", "y")), (64, ("i", "r", "g"))]
 
 
