@@ -20,8 +20,8 @@ from .tree import amounts
 MOST_NAMES = 1 << 17  # different strings that are counted at once; beyond, the rarest are forgotten
 
 
-def write_column(store: Store, name: str, chunks, label: str) -> dict:
-    """Write a column that comes in pieces, `chunks(row)`, beside a map's points; returns what describes it.
+def write_column(store: Store, name: str, chunks, label: str) -> None:
+    """Write a column that comes in pieces, `chunks(row)`, beside a map's points, and open it.
 
     Files of a column that could not be finished are left out, and written anew the next time.
     """
@@ -37,7 +37,7 @@ def write_column(store: Store, name: str, chunks, label: str) -> dict:
         about = {"name": name, "label": label, "file": path.name}
         about["categories"] = None if names is None else list(names[0])
         write(path, json.dumps(about, sort_keys=True).encode())
-    return about
+        store.open_column(about)  # before another kernel may write the same anew
 
 
 def _names(name: str, chunks) -> tuple[tuple[str, ...], dict[str, int]] | None:

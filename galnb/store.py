@@ -164,15 +164,16 @@ class Store:
             xy = Stored(folder / "xy", ("<f4", (2,)), rows)
             store = cls(x, y, order, tree, rows, xy=xy, folder=folder, plan=plan)
             for path in sorted(folder.glob("column-*.json")):
-                with suppress(*DAMAGES):  # a damaged one is as none: it can be added again
-                    store._open_column(json.loads(path.read_text()))
+                with suppress(*DAMAGES, OSError):  # damaged, or being written: as none
+                    store.open_column(json.loads(path.read_text()))
         except (*DAMAGES, OSError) as error:
             begun = (folder / "journal.jsonl").exists()
             todo = "it is unfinished" if begun else f"not readable as a map ({error})"
             raise BadInput(folder, f"{todo}; build it again in its place with Store.stream") from error
         return store
 
-    def _open_column(self, about: dict) -> None:
+    def open_column(self, about: dict) -> None:
+        """Open a column on disk, by what describes it."""
         names, file = about["categories"], self.folder / about["file"]
         kinds = ("<f4", ("<f4", (2,))) if names is None else ("i1", "i1")
         values = Stored(file.with_suffix(".values"), kinds[0], self.n)
@@ -192,7 +193,7 @@ class Store:
             if not callable(values):
                 whole = values
                 label, values = label or with_unit(name, whole), lambda row: [whole[row:]]
-            self._open_column(write_column(self, name, values, label or name))
+            write_column(self, name, values, label or name)
             return
         masked = np.ma.asarray(values)
         if masked.shape != self.rank.shape:

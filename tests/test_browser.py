@@ -47,11 +47,9 @@ def await_answer(address: str, log: Path) -> None:
     pytest.fail(f"nothing answers at {address}: {log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A Jupyter server on loopback over a copy of the notebooks; yields its address and runtime folder."""
-    folder = tmp_path_factory.mktemp("jupyter")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+@contextmanager
+def lab(folder: Path):
+    """A Jupyter server on loopback over the notebooks of a folder; yields its address and runtime folder."""
     port = free_port()
     places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("RUNTIME", "CONFIG", "DATA")}
     (folder / "config" / "labconfig").mkdir(parents=True)
@@ -62,10 +60,21 @@ def server(tmp_path_factory):
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, env={**os.environ, **places}, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
-    await_answer(f"{address}/api/status", folder / "log")
-    yield address, folder / "runtime"
-    process.terminate()
-    process.wait(20)
+    try:
+        await_answer(f"{address}/api/status", folder / "log")
+        yield address, folder / "runtime"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A Jupyter server over a copy of the notebooks; yields its address and runtime folder."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    with lab(folder) as known:
+        yield known
 
 
 def written(server, name, *cells):

@@ -1,4 +1,5 @@
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from astropy.table import Column
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galnb import buckets, disk, stream
+from galnb import buckets, columns, disk, stream
 from galnb.errors import BadInput
 from galnb.render import render
 from galnb.store import Store
@@ -252,6 +253,25 @@ def test_a_column_that_fails_leaves_nothing_and_can_come_again(store, tmp_path):
     assert len(list(folder.glob("*"))) == len(list(store.folder.glob("*"))) + 6
     next(folder.glob("column-*.totals")).write_bytes(b"short")
     assert len(Store.open(folder).columns) == 3
+
+
+def test_a_column_that_another_kernel_writes_anew_is_no_damage(store, tmp_path, monkeypatch):
+    folder, alone = Path(shutil.copytree(store.folder, tmp_path / "copy")), columns.alone
+    copy = Store.open(folder)
+
+    @contextmanager
+    def until_the_next(place):
+        with alone(place):
+            yield
+        for path in folder.glob("column-*"):  # who waited begins at once
+            path.unlink()
+
+    monkeypatch.setattr(columns, "alone", until_the_next)
+    copy.add("mine", VALUES)
+    found = copy.take(copy.columns["mine"].values, np.array([[0, copy.n]]))
+    assert np.array_equal(found, np.asarray(VALUES, dtype="f4")[MEMORY.order], equal_nan=True)
+    (folder / "column-mine.json").symlink_to("nowhere")  # there when it is looked for, gone when it is read
+    assert Store.open(folder).columns == {}
 
 
 def test_a_deep_view_reads_little(store, monkeypatch):

@@ -15,6 +15,7 @@ from galnb.latents import Latents
 from galnb.models.pca import PCA
 from galnb.reduce import Plane
 from galnb.selection import Ids, Selection
+from galnb.session import Session
 from galnb.store import Store
 from galnb.widgets.decoder import Decoder
 from galnb.widgets.explorer import Explorer, explore
@@ -104,6 +105,13 @@ def test_a_view_is_kept_for_a_page_that_is_loaded_again(tab):
     assert np.allclose(frame["view"], [0, 0.3, 0, 0.2])
     [(frame, _)] = tab.hear("frame", **VIEW | {"client": "reloaded", "seq": 2, "fit": True})
     assert frame["n_visible"] == N
+
+
+def test_a_panel_on_a_session_keeps_its_color_where_none_is_given():
+    session = Session(LATENTS)
+    session.color_by("redshift")
+    assert explore(session, IMAGES).map.color == session.color == "redshift"
+    assert explore(session, color="count").map.color == session.color == "count"
 
 
 def test_a_canvas_that_follows_another_does_not_move_it(tab):

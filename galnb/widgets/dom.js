@@ -29,15 +29,23 @@ function scaleBar(bar) {
 }
 
 // Listen to the kernel, say hello, and ask again until it answers; returns what ends it. What was answered
-// has the class galnb-alive, and no picture need stand in for it: see still.py.
-function converse({ model, el }, hear, hello = () => ({ t: "hello" }), silent = () => {}) {
+// has the class galnb-alive, and no picture need stand in for it: see still.py. Where the page learns that the
+// kernel is gone, for good or to come back without what was in it, the first part of a panel says so.
+const GONE = "The kernel was restarted, or is gone: run the cell again to go on from here";
+function converse({ model, el }, hear, hello = () => ({ t: "hello" }), silent = () => {}, gone = () => {}) {
   let answered = false;
   const listener = (message, buffers) => {
     answered = true;
     el.classList.add("galnb-alive");
     hear(message, buffers);
   };
+  const lost = () => {
+    const panel = el.closest(".galnb-panel") ?? el;
+    if (!panel.querySelector(".galnb-gone")) el.prepend(make("div", { class: "galnb-gone", role: "alert" }, GONE));
+    gone();
+  };
   model.on("msg:custom", listener);
+  model.on("comm_live_update", lost); // ipywidgets' word for it
   model.send(hello());
   const timer = setInterval(() => {
     if (answered) return clearInterval(timer);
@@ -47,6 +55,7 @@ function converse({ model, el }, hear, hello = () => ({ t: "hello" }), silent = 
   return () => {
     clearInterval(timer);
     model.off("msg:custom", listener);
+    model.off("comm_live_update", lost);
   };
 }
 

@@ -28,6 +28,7 @@ class Explorer(Panel):
         The one that made the latents; it draws reconstructions and what would live in empty space.
     plane : "pca", "umap" or two column names
     color : "count" or a column
+        The session's own where not given.
     height : int
         CSS pixels.
     per_page : int
@@ -42,7 +43,7 @@ class Explorer(Panel):
         View, selection, color and undo; save it with ``session.save(path)``.
     """
 
-    def build(self, images=None, model=None, *, color="count", height=600, per_page=25) -> tuple:
+    def build(self, images=None, model=None, *, color=None, height=600, per_page=25) -> tuple:
         shared = {"worker": self.worker}
         stamps = as_stamps(images, self.session)
         self.map = LatentMap(self.session, stamps, color=color, height=height, **shared)

@@ -152,7 +152,7 @@ function render({ model, el }) {
     busy.textContent = "";
   }
   function silent() {
-    map.say("The kernel does not answer; is it busy, or gone? Asking again with your next move");
+    map.say("The kernel does not answer; is it busy, or gone? Asking again with your next move; after a restart reload the page and run the cell");
   }
 
   const link = new FrameLink(model, () => {
@@ -280,7 +280,10 @@ function render({ model, el }) {
       problem.hidden = false;
     },
   };
-  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers), undefined, silent);
+  const stop = converse({ model, el }, (message, buffers) => hear[message.t]?.(message, buffers), undefined, silent, () => {
+    link.stop();
+    settled();
+  });
 
   keys.addEventListener("keydown", (event) => {
     if (event.key === "Escape" || event.key === "?") map.showKeys(false);

@@ -32,6 +32,7 @@ class LatentMap(Part):
         Draws galaxies themselves where there is room.
     plane : "pca", "umap" or two column names
     color : "count" or a column
+        The session's own where not given.
     height : int
         CSS pixels.
 
@@ -69,12 +70,12 @@ class LatentMap(Part):
     )
     height = traitlets.Int(560, min=240, max=4000, help="Height in CSS pixels.").tag(sync=True)
 
-    def __init__(self, latents, images=None, *, plane=None, color="count", seed=0, height=560, worker=None):
+    def __init__(self, latents, images=None, *, plane=None, color=None, seed=0, height=560, worker=None):
         super().__init__(latents, plane=plane, seed=seed, worker=worker, height=height)
         self.planner = Worker()  # UMAP must not keep galaxies waiting
         self._shown: dict[str, int] = {}
         self.stamps = as_stamps(images, self.session)
-        if color != self.session.color:
+        if color not in (None, self.session.color):
             self.session.color_by(color)
 
     pictures_first = True  # whether a small catalogue's galaxies are drawn on the map at once

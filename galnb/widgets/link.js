@@ -70,6 +70,7 @@ class FrameLink {
   }
 
   stop() {
+    this.wanted = false;
     clearTimeout(this.watch);
     clearTimeout(this.timer);
   }

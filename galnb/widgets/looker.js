@@ -53,11 +53,11 @@ function render({ model, el }) {
     here.asked = performance.now();
     here.inside = true;
     here.cursor = [row, column];
-    fetch(row);
+    bring(row);
     redraw();
   }
   // Rows are asked for one after the other, the newest first; then those about it, so that the pointer finds them there.
-  function fetch(row) {
+  function bring(row) {
     if (!here.look?.read || here.known.has(row)) return;
     here.wanted = row;
     if (here.under !== null) return;
@@ -65,17 +65,17 @@ function render({ model, el }) {
     here.under = row;
     send("pdf", { row, look: here.look.look });
     clearTimeout(here.watch);
-    here.watch = setTimeout(() => ((here.under = null), here.wanted !== null && fetch(here.wanted)), 3000);
+    here.watch = setTimeout(() => ((here.under = null), here.wanted !== null && bring(here.wanted)), 3000);
   }
   function fetched() {
     clearTimeout(here.watch);
     here.under = null;
-    if (here.wanted !== null && !here.known.has(here.wanted)) return fetch(here.wanted);
+    if (here.wanted !== null && !here.known.has(here.wanted)) return bring(here.wanted);
     here.wanted = null;
     const [row] = here.cursor || [here.look.size >> 1];
     let next = null;
     for (let by = 0; by < here.look.size && next === null; by++) next = [row - by, row + by].find((one) => one >= 0 && one < here.look.size && !here.known.has(one)) ?? null;
-    if (next !== null) fetch(next);
+    if (next !== null) bring(next);
   }
 
   function complete(row) {
@@ -189,7 +189,7 @@ function render({ model, el }) {
     completing.hidden = !message.read;
     cut();
     paintMap();
-    if (message.read) fetch(here.cursor[0]);
+    if (message.read) bring(here.cursor[0]);
   }
 
   const hear = {
@@ -217,7 +217,7 @@ function render({ model, el }) {
     },
     point: ({ row, column }) => {
       here.cursor = [row, column];
-      fetch(row);
+      bring(row);
       redraw();
     },
     drawing: (message) => {

@@ -312,7 +312,7 @@ class Similarity(Panel):
     5
     """
 
-    def build(self, images=None, model=None, *, metric="euclidean", k=24, color="count", height=600) -> tuple:
+    def build(self, images=None, model=None, *, metric="euclidean", k=24, color=None, height=600) -> tuple:
         if not 1 <= int(k) <= 400:
             raise ValueError(f"k={k} neighbors, wanted 1 to 400")
         stamps, model = as_stamps(images, self.session), checked(model, self.session.latents.latent_dim)

@@ -11,6 +11,11 @@ PARTS = (
     "files",
     "flips",
     "markup",
+    "kernels",
+    "restarts",
+    "kills",
+    "faults",
+    "properties",
 )  # each a module here with KINDS, name to case, and COUNTS, name to how many
 
 
