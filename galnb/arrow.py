@@ -47,7 +47,14 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
         nothing = "" if _is_text(column.type) else False if pa.types.is_boolean(column.type) else 0
         column = column.fill_null(nothing)
     values = column.to_numpy()
-    values = values.astype(str) if values.dtype.kind == "O" else values
+    if values.dtype.kind == "O":
+        from .limits import LARGE, most
+
+        # numpy gives each text the room of the longest: one of a megabyte would make a terabyte of a million
+        wanted = 4 * len(values) * max((len(v) for v in values if isinstance(v, str | bytes)), default=0)
+        if wanted > max(LARGE, most(column.nbytes)):
+            raise ValueError(f"its texts, the longest of which is very long, would become {wanted:,} bytes")
+        values = values.astype(str)
     return np.ma.array(values, mask=gone) if gone.any() else values
 
 

@@ -64,17 +64,11 @@ class Catalogue:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
-        # LSDB writes collections, whose catalogue is a folder in theirs
-        if (whole := self.path / hats.COLLECTION).exists():
-            name = hats.read_properties(whole).get("hats_primary_table_url", "")
-            if Path(name).name in ("", ".."):
-                raise BadInput(whole, f"its catalogue is {name!r}, wanted the name of a folder beside it")
-            self.path /= Path(name).name
-        if not (self.path / hats.PROPERTIES).exists():
-            begun = any((self.path / name).exists() for name in (hats.MANIFEST, "journal.jsonl"))
-            todo = "it is unfinished: run what made it again" if begun else "wanted a HATS catalogue's folder"
-            raise BadInput(self.path, f"there is no {hats.PROPERTIES}; {todo}")
+        try:
+            self.path = self._located(Path(path))
+        except OSError as error:
+            reason = f"not readable ({error.strerror}); bring its disk or network folder back"
+            raise BadInput(path, reason) from error
         try:
             self.properties = hats.read_properties(self.path / hats.PROPERTIES)
             ours = (self.path / hats.MANIFEST).exists() or hats.is_ours(self.properties)
@@ -100,6 +94,25 @@ class Catalogue:
         self.meta, self.set_aside = manifest.get("meta", {}), manifest.get("set_aside", [])
         self.left_out = [tuple(e) for line in manifest.get("partitions", []) for e in line["left_out"]]
         self.id, self.z, self.table = LazyColumn(self, "id"), LazyColumn(self, "z"), LazyTable(self)
+
+    @staticmethod
+    def _located(path: Path) -> Path:
+        """The catalogue's folder, which has all that it needs."""
+        # LSDB writes collections, whose catalogue is a folder in theirs
+        if (whole := path / hats.COLLECTION).exists():
+            regular(whole)
+            name = hats.read_properties(whole).get("hats_primary_table_url", "")
+            if Path(name).name in ("", ".."):
+                raise BadInput(whole, f"its catalogue is {name!r}, wanted the name of a folder beside it")
+            path /= Path(name).name
+        if not (path / hats.PROPERTIES).exists():
+            begun = any((path / name).exists() for name in (hats.MANIFEST, "journal.jsonl"))
+            todo = "it is unfinished: run what made it again" if begun else "wanted a HATS catalogue's folder"
+            raise BadInput(path, f"there is no {hats.PROPERTIES}; {todo}")
+        for name in (hats.PROPERTIES, hats.MANIFEST, hats.PARTITIONS, hats.SCHEMA):
+            if (path / name).exists():
+                regular(path / name)
+        return path
 
     @staticmethod
     def _rows_in(file: Path) -> int:

@@ -11,10 +11,9 @@ import numpy as np
 from astropy.table import Table
 
 from . import disk
-from .arrow import from_arrow, to_arrow, width
+from .arrow import from_arrow, to_arrow
 from .errors import BadInput
 from .images import rows_of
-from .limits import modest, regular
 from .provenance import array_hash
 
 
@@ -177,11 +176,12 @@ class Latents:
         """Load a Parquet file that `write` made; BadInput if it is none, or any byte of it changed."""
         import pyarrow.parquet as pq
 
+        from .sources.parquet import SCALES
+
         path = Path(path)
-        size = regular(path)
+        SCALES.weigh(path, "file from Latents.write")  # before anything else of Arrow's sees it
         try:
-            rows, schema = pq.read_metadata(path).num_rows, pq.read_schema(path)
-            modest(path, rows * sum(width(field.type) for field in schema), size)
+            schema = pq.read_schema(path)
             described = json.loads((schema.metadata or {}).get(b"galnb", b"{}"))
             if not {"units", "meta"} <= set(described) or not {"id", "z"} <= set(schema.names):
                 raise BadInput(path, "no galnb metadata with columns id and z; write it with Latents.write")

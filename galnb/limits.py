@@ -7,18 +7,28 @@ from pathlib import Path
 from .errors import BadInput
 
 MOST, TIMES = 1 << 25, 50  # bytes that any file may become; beyond, so many times its own
+LARGE, LARGE_TIMES = 1 << 29, 20  # and where that is more than half a gigabyte, no more times than images
 
 
 def modest(where: object, wanted: int, stored: int) -> None:
-    """Raise BadInput if `stored` bytes of a file would become more than 32 MB and 50 times as many.
-
-    Images of galaxies become 2 to 20 times as many bytes as they were compressed to.
+    """Raise BadInput if `stored` bytes of a file would become far more: see `most`.
 
     >>> modest("sky.fits", 10**9, 10**8)
     """
-    if wanted > max(MOST, TIMES * stored):
-        reason = f"its {stored:,} bytes would become {wanted:,}, wanted at most {TIMES} times as many"
+    if wanted > most(stored):
+        reason = f"its {stored:,} bytes would become {wanted:,}, wanted at most {most(stored):,}"
         raise BadInput(where, f"{reason}; if it is no bomb, store it without compression")
+
+
+def most(stored: int) -> int:
+    """Bytes that so many bytes of a file may become: 32 MB, or 50 times as many; beyond 512 MB, 20 times.
+
+    Images of galaxies become 2 to 20 times as many bytes as they were compressed to.
+
+    >>> most(10**6), most(10**9)
+    (50000000, 20000000000)
+    """
+    return max(MOST, min(TIMES * stored, LARGE), LARGE_TIMES * stored)
 
 
 def regular(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import warnings
 from collections import OrderedDict
@@ -15,9 +16,26 @@ import pyarrow.parquet as pq
 
 from .arrow import from_arrow, missing
 from .builder import intact
+from .disk import GONE
 from .errors import BadInput
 from .hats import Pixel
+from .limits import modest
 
+WIDTHS = {
+    "BOOLEAN": 1,
+    "INT32": 4,
+    "INT64": 8,
+    "INT96": 12,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "BYTE_ARRAY": 4,
+}  # bytes
+PLAIN = {
+    "PLAIN",
+    "RLE",
+    "BIT_PACKED",
+    "BYTE_STREAM_SPLIT",
+}  # encodings whose values are as many bytes as they are
 KEPT = 32 * 2**20  # bytes of decoded columns that are kept for the next question
 
 
@@ -92,7 +110,9 @@ class Partitions:
         except (OSError, ValueError, TypeError, LookupError, OverflowError, pa.ArrowException) as error:
             if isinstance(error, BadInput):
                 raise
-            reason = f"not readable as a partition of the catalogue ({error}); copy it again"
+            gone = isinstance(error, OSError) and (error.errno in GONE or not self.path.exists())
+            todo = "bring its disk or folder back" if gone else "copy it again"
+            reason = f"not readable as a partition of the catalogue ({error}); {todo}"
             raise BadInput(self.path / self.pixels[at].path, reason) from error
 
     def read(self, name: str, rows) -> np.ndarray:
@@ -171,11 +191,19 @@ class Partitions:
         return not self._lines or between(ids, *self._lines[at]["ids"])
 
     def usable(self, at: int) -> bool:
-        """Whether a partition's file has the bytes that were written, looked at once."""
+        """Whether a partition's file has the bytes that were written, looked at once.
+
+        BadInput where it would become far larger in memory, or is one of others and damaged.
+        """
         if at not in self._checked:
             file = self.path / self.pixels[at].path
-            good = not self._lines or intact(file, self._lines[at])
-            if not good:
+            with self.told(at):
+                if not self.path.is_dir():
+                    raise FileNotFoundError(errno.ENOENT, "the catalogue's folder is not there any more")
+                good = not self._lines or (file.is_file() and intact(file, self._lines[at]))
+            if good:
+                self._weigh(at)
+            else:
                 self.damaged.append(str(file))
                 rows = self.starts[at + 1] - self.starts[at]
                 warnings.warn(
@@ -185,18 +213,46 @@ class Partitions:
             self._checked[at] = good
         return self._checked[at]
 
+    def _weigh(self, at: int) -> None:
+        from .sources.parquet import SCALES
+
+        file, told = self.path / self.pixels[at].path, None
+        if self._lines:
+            with self.told(at):
+                told = becomes(self.footer(at))
+        if told is None:
+            SCALES.weigh(file, "partition of a catalogue")
+        else:
+            modest(file, told, file.stat().st_size)
+
     def check(self) -> None:
         """Look at every byte of every partition."""
         self._checked, self.damaged = {}, []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for at in range(len(self.pixels)):
-                self.usable(at)
+                try:
+                    self.usable(at)
+                except BadInput as error:
+                    self.damaged.append(error.where)
 
 
 class _Footer:
     def __init__(self, metadata: pq.FileMetaData):
         self.metadata, self.nbytes = metadata, 4 * metadata.serialized_size
+
+
+def becomes(footer: pq.FileMetaData) -> int | None:
+    """Bytes in memory of what galnb wrote; None where pages may hold more than their footer tells."""
+    total = 0
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for k in range(group.num_columns):
+            column = group.column(k)
+            if column.has_dictionary_page or not PLAIN.issuperset(column.encodings):
+                return None
+            width = WIDTHS.get(column.physical_type) or footer.schema.column(k).length
+            total += max(column.total_uncompressed_size, column.num_values * width)
+    return total
 
 
 def first_rows(footer: pq.FileMetaData) -> np.ndarray:

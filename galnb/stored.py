@@ -30,20 +30,31 @@ class Stored:
         Of one entry; ``("<f4", (2,))`` makes an array (n, 2).
     n : int
         Entries. BadInput if the file has another size.
+    start : int, optional
+        Bytes before the first entry. Where it is given, more may follow after the last.
+    todo : str
+        What mends a file that is damaged.
     """
 
-    def __init__(self, path: str | Path, dtype, n: int):
+    def __init__(
+        self, path: str | Path, dtype, n: int, *, start: int | None = None, todo: str = "build the map again"
+    ):
         self.path, self.dtype, self.n = Path(path), np.dtype(dtype), int(n)
+        self.start, self.todo = start, todo
         self._alone = threading.Lock()
         try:
             self._handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
             weakref.finalize(self, os.close, self._handle)
             size = os.fstat(self._handle).st_size
         except OSError as error:
-            raise BadInput(self.path, f"not readable ({error.strerror}); build the map again") from error
-        if size != self.n * self.dtype.itemsize:
-            wanted = f"{self.n * self.dtype.itemsize} bytes; build the map again"
+            raise BadInput(self.path, f"not readable ({error.strerror}); {todo}") from error
+        least = (start or 0) + self.n * self.dtype.itemsize
+        if size < least or (start is None and size > least):
+            wanted = f"{least} bytes; {todo}"
             raise BadInput(self.path, f"damaged: it has {size} bytes, wanted {wanted}")
+
+    def __reduce__(self):  # another process opens the file for itself
+        return _again, (self.path, self.dtype, self.n, self.start, self.todo)
 
     def __len__(self) -> int:
         return self.n
@@ -55,14 +66,22 @@ class Stored:
         return out
 
     def _fill(self, out: np.ndarray, start: int) -> None:
-        view, at = memoryview(out.reshape(-1).view(np.uint8)), start * self.dtype.itemsize
+        view = memoryview(out.reshape(-1).view(np.uint8))
+        at = (self.start or 0) + start * self.dtype.itemsize
         while len(view):
             got = self._read(view, at)
             if not got:
-                raise BadInput(self.path, f"damaged: it ends at byte {at}; build the map again")
+                raise BadInput(self.path, f"damaged: it ends at byte {at}; {self.todo}")
             view, at = view[got:], at + got
 
     def _read(self, view: memoryview, at: int) -> int:
+        try:
+            return self._got(view, at)
+        except OSError as error:
+            reason = f"not readable ({error.strerror}); bring its disk back and open it again"
+            raise BadInput(self.path, reason) from error
+
+    def _got(self, view: memoryview, at: int) -> int:
         if hasattr(os, "preadv"):
             return os.preadv(self._handle, [view], at)
         with self._alone:  # Windows: to go there and to read are two steps
@@ -95,6 +114,10 @@ class Stored:
             wide = self.read(int(runs[first, 0]), int(runs[last - 1, 1]))
             out[order[first:last]] = wide[ascending[first:last] - ascending[first]]
         return out
+
+
+def _again(path: Path, dtype, n: int, start: int | None, todo: str) -> Stored:
+    return Stored(path, dtype, n, start=start, todo=todo)
 
 
 def take(array: np.ndarray | Stored, runs: np.ndarray) -> np.ndarray:

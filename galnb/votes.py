@@ -18,6 +18,7 @@ from astropy.table import Table
 from .arrow import from_arrow
 from .errors import BadInput, one_of
 from .export import KINDS, export
+from .limits import regular
 from .steps import Steps
 
 CHOICES = ("interesting", "ordinary", "artefact")
@@ -366,6 +367,7 @@ def _columns(table: Table) -> dict[str, list]:
 def _read(path: Path) -> dict[str, list]:
     if path.suffix not in KINDS:
         raise BadInput(path, f"wanted a name that ends in {', '.join(KINDS)}; give another")
+    regular(path)
     try:
         return {".csv": _csv, ".vot": _votable, ".parquet": _parquet}[path.suffix](path)
     except BadInput:
@@ -390,7 +392,7 @@ def _votable(path: Path) -> dict[str, list]:
 
 
 def _parquet(path: Path) -> dict[str, list]:
-    import pyarrow.parquet as pq
+    from .sources.parquet import read
 
-    table = pq.read_table(path, page_checksum_verification=True)
+    table = read(path, "file from Votes.save")
     return _columns(Table({name: from_arrow(table[name]) for name in table.column_names}))

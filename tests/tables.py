@@ -72,6 +72,55 @@ def taken(table: str) -> dict[str, str]:
     return {row[1].split()[0]: row[4].strip() for row in rows}
 
 
+def format_table() -> str:
+    """One row a kind of file: its endings, what decodes it and where, and within which limits."""
+    from galnb import export, imprint, limits, votes
+    from galnb.sources import arrays, fits, folder, parquet, supervised
+
+    megabytes = lambda size: f"{size >> 20:,} MB"  # noqa: E731
+    child = (
+        f"{supervised.MEGABYTES:,} MB; {supervised.PATIENCE:g} s of processor time and "
+        f"{supervised.PATIENCE_A_MEGABYTE:g} s a megabyte; {supervised.SECONDS:g} s in all"
+    )
+    growth = (
+        f"{megabytes(limits.MOST)}, or {limits.TIMES} times its size; "
+        f"beyond {megabytes(limits.LARGE)}, {limits.LARGE_TIMES} times"
+    )
+    weighed = f"growth, weighed {parquet.ROWS:,} rows at a time"
+    rows = [
+        ("what", "files", "decoded by", "where", "limits"),
+        ("*child*: any file there", "", "", "child", child),
+        ("*growth*: what a file may become", "", "", "", growth),
+        ("images", _endings(folder.FITS | {".fits.gz"}), "astropy", "child",
+         f"growth, where compressed; {fits.LARGEST >> 30} GB of pixels"),
+        ("pictures", _endings(folder.PICTURES), "Pillow", "parent", "growth, by its header"),
+        ("arrays of images", _endings(arrays.KINDS), "numpy", "parent", "growth, of npz; npy is mapped"),
+        ("tables to join", "what astropy reads, but HDF5", "astropy", "child", "growth"),
+        ("votes", _endings({".csv"}), "csv, of Python", "parent", "its own size"),
+        ("votes", _endings({".vot"}), "astropy", "child", "growth"),
+        ("votes, latents", _endings({".parquet"}), "pyarrow", "child, then parent", weighed),
+        ("catalogues of others", "`.hats` folders", "pyarrow", "child, then parent",
+         f"{weighed}, of each partition"),
+        ("catalogues of galnb", "`.hats` folders", "pyarrow", "parent",
+         "sha256; growth, by the footer of each partition"),
+        ("weights, checkpoints, forests", _endings({".safetensors", ".checkpoint"}), "safetensors", "parent",
+         "a digest; a card makes no larger model than its tensors fill"),
+        ("cards, sessions, maps, manifests, journals", _endings({".json", ".jsonl"}), "json, of Python",
+         "parent", "its own size; packed selections no further than their catalogue"),
+        ("figures", _endings({*imprint.KINDS, ".json"}), "galnb", "parent",
+         f"{megabytes(imprint.LARGEST)}; {megabytes(imprint.LIMIT)} of what made it"),
+        ("films", _endings({".gif"}), "Pillow", "parent", "its header and comment alone"),
+        ("recipes", _endings({".toml"}), "tomllib, of Python", "parent", "its own size"),
+        ("search indexes", "in the cache folder", "faiss", "parent", "only with the HMAC of one's own key"),
+    ]  # fmt: skip
+    assert set(votes.KINDS) == set(export.KINDS) == {".csv", ".vot", ".parquet"}
+    return _markdown(rows)
+
+
+def _endings(kinds) -> str:
+    return " ".join(f"`{kind}`" for kind in sorted(kinds))
+
+
 def _markdown(rows: list[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(rows[0]))
@@ -85,6 +134,7 @@ def main() -> None:
         "notebooks": notebook_table(ROOT / "notebooks"),
     }
     write(ROOT / "README.md", tables)
+    write(ROOT / "docs" / "promises.md", {"formats": format_table()})
     took = taken(between(WORKSHOP.read_text(), "series"))
     write(WORKSHOP, {"series": series_table(ROOT / "notebooks", took)})
 

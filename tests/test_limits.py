@@ -3,16 +3,22 @@ import os
 import pytest
 
 from galnb.errors import BadInput, one_line
-from galnb.limits import MOST, TIMES, modest, regular
+from galnb.limits import LARGE, LARGE_TIMES, MOST, TIMES, modest, most, regular
 
 
 def test_what_a_file_may_become_grows_with_it():
     modest("x", MOST, 1)
-    modest("x", TIMES * MOST, MOST)
+    modest("x", TIMES * (MOST >> 2), MOST >> 2)
     with pytest.raises(BadInput, match="x: its 1 bytes would become"):
         modest("x", MOST + 1, 1)
     with pytest.raises(BadInput):
-        modest("x", TIMES * MOST + 1, MOST)
+        modest("x", TIMES * (MOST >> 2) + 1, MOST >> 2)
+
+
+def test_what_becomes_half_a_gigabyte_was_stored_in_a_twentieth_of_it():
+    assert most(LARGE // TIMES) <= LARGE == most(LARGE // LARGE_TIMES) and most(LARGE) == LARGE_TIMES * LARGE
+    sizes = [most(1 << k) for k in range(40)]
+    assert sizes == sorted(sizes)
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a pipe or device", "a broken link", "nothing there"])

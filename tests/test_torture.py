@@ -203,7 +203,7 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path):
     )
     path.write_bytes(zipped(("images.npy", header + bytes(300 << 20))))
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(BadInput, match="b.npz: its .* bytes would become .*, wanted at most 50 times"):
+    with pytest.raises(BadInput, match="b.npz: its .* bytes would become .*; if it is no bomb"):
         Folder(path)
 
 
@@ -257,7 +257,7 @@ def test_a_decompression_bomb_is_refused_in_little_time_and_memory(tmp_path, nam
     make(tmp_path / name)
     assert (tmp_path / name).stat().st_size < 4 << 20
     before = resource.getrusage(resource.RUSAGE_SELF)
-    with pytest.raises(BadInput, match=f"{name}.* bytes would become .*, wanted at most 50 times"):
+    with pytest.raises(BadInput, match=f"{name}.* bytes would become .*; if it is no bomb"):
         Latents.read(tmp_path / name) if name == "b.parquet" else Folder(tmp_path / name).read()
     after = resource.getrusage(resource.RUSAGE_SELF)
     assert after.ru_utime - before.ru_utime < 2 and after.ru_maxrss - before.ru_maxrss < 512 << 10

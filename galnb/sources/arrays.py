@@ -11,12 +11,34 @@ from astropy.table import Table
 
 from ..errors import BadInput
 from ..limits import modest, regular
+from ..stored import Stored
 
 KINDS = {".npz", ".npy"}
-LARGE = 1 << 26  # bytes of an array from which on it is mapped
+LARGE = 1 << 26  # bytes of an array in an npz from which on it stays on disk
 
 
-def read(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, Table]:
+class Rows:
+    """Images in a file, read by row as an array (n, band, y, x) of them would be.
+
+    No memory map: where the file becomes shorter, or its disk is gone, a map kills whoever looks at it, and
+    this raises BadInput.
+    """
+
+    def __init__(self, path: Path, mapped: np.memmap, *, bands_last: bool):
+        row = mapped.shape[1:] if mapped.ndim == 4 else (1, *mapped.shape[1:])
+        dtype = np.dtype((mapped.dtype, row))
+        self._stored = Stored(path, dtype, len(mapped), start=mapped.offset, todo="copy it again")
+        self._order = (0, 3, 1, 2) if bands_last else (0, 1, 2, 3)
+        self.shape = tuple((len(mapped), *row)[axis] for axis in self._order)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self._stored.at(rows).transpose(self._order)
+
+
+def read(path: Path, name: str | None) -> tuple[np.ndarray | Rows, np.ndarray, Table]:
     """The images (n, band, y, x) as they are stored, ids, and further columns."""
     size, single = regular(path), path.suffix.lower() == ".npy"
     try:
@@ -41,10 +63,15 @@ def read(path: Path, name: str | None) -> tuple[np.ndarray, np.ndarray, Table]:
     images = arrays[name]
     if min(images.shape[1:]) < 1:
         raise BadInput(path, f"its images {name!r} have shape {images.shape}, wanted at least one pixel")
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.shape[-1] <= 5 < images.shape[1] or images.shape[1] > images.shape[-1]:
+    bands_last = images.ndim == 4 and (
+        images.shape[-1] <= 5 < images.shape[1] or images.shape[1] > images.shape[-1]
+    )
+    if isinstance(images, np.memmap) and images.flags.c_contiguous:
+        images = Rows(path, images, bands_last=bands_last)
+    elif bands_last:
         images = images.transpose(0, 3, 1, 2)  # from (n, y, x, band)
+    elif images.ndim == 3:
+        images = images[:, None]
     columns = {
         k: v for k, v in arrays.items() if v.ndim == 1 and len(v) == len(images) and v.dtype.kind in "iufUSb"
     }

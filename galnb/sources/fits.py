@@ -1,19 +1,7 @@
-"""FITS and tables read in a supervised child process: what kills astropy kills the child, and nothing else.
-
-`python -m galnb.sources.fits` is the child: it answers each path on its standard input with one JSON
-line, followed by the bytes of pixels or columns. It has a limit of memory and, for each file, of time, and
-may neither use the network nor start a program, whatever a file asks of a library.
-"""
+"""FITS and tables read in a supervised child process, `python -m galnb.sources.fits`."""
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,22 +9,16 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import BadInput
-from ..limits import modest, regular
+from ..limits import modest
 from . import tables
+from .supervised import Child, serve
 
-SECONDS, MEGABYTES, LARGEST = 60.0, 4096, 2**31  # a file's time, the child's memory, bytes of pixels
-# seconds of processor time for any file, and for each megabyte of it: damage can make a loop very long
-PATIENCE, PATIENCE_A_MEGABYTE = 1.5, 0.5
+LARGEST = 2**31  # bytes of pixels
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".Z", ".zip")
-FORBIDDEN = ("socket.", "urllib.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn")
 
 
-class Reader:
+class Reader(Child):
     """A child process that decodes FITS files and tables, started on first use and again after it died."""
-
-    def __init__(self):
-        self._child: subprocess.Popen | None = None
-        self._lock = threading.Lock()
 
     def read(self, path: str | Path, *, pixels: bool = True) -> tuple[np.ndarray, dict]:
         """Pixels (band, y, x) of all image HDUs of one shape, and what their headers say.
@@ -55,7 +37,7 @@ class Reader:
         BadInput
             With path and HDU, if the file is truncated, has no image data, or kills its reader.
         """
-        answer, data = self._ask(Path(path), "pixels" if pixels else "header")
+        answer, data = self.ask(Path(path), "pixels" if pixels else "header", what="FITS image")
         return np.frombuffer(data, dtype="<f4").reshape(answer["shape"]), answer["header"]
 
     def table(self, path: str | Path, *, format: str | None = None) -> Table:
@@ -68,55 +50,11 @@ class Reader:
         BadInput
             If it is damaged, kills its reader, or is none.
         """
-        answer, data = self._ask(Path(path), "table", format)
+        answer, data = self.ask(Path(path), "table", format, what="table")
         return tables.unpacked(answer["columns"], data)
 
-    def forget(self) -> None:
-        """Leave the child to the parent process, after a fork."""
-        self._child, self._lock = None, threading.Lock()
 
-    def _ask(self, path: Path, *wanted: str | None) -> tuple[dict, bytearray]:
-        regular(path)
-        with self._lock:
-            if self._child is None or self._child.poll() is not None:
-                command = [sys.executable, "-m", "galnb.sources.fits"]
-                self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            child = self._child
-            timer = threading.Timer(SECONDS, child.kill)
-            timer.start()
-            try:
-                child.stdin.write(json.dumps([str(path.absolute()), *wanted]).encode() + b"\n")
-                child.stdin.flush()
-                answer = json.loads(child.stdout.readline() or "null")
-                if answer is None:
-                    raise EOFError
-                if "error" in answer:
-                    raise BadInput(answer["where"], answer["error"])
-                data = bytearray(answer["bytes"])
-                if child.stdout.readinto(data) != len(data):
-                    raise EOFError
-                return answer, data
-            except (EOFError, OSError) as error:
-                self.close()
-                limits = f"over {PATIENCE:g} s for a small one, or {MEGABYTES} MB"
-                what = "table" if "table" in wanted else "FITS image"
-                reason = f"reading it ended the reader (damaged, or {limits}); wanted a {what}"
-                raise BadInput(path, reason) from error
-            finally:
-                timer.cancel()
-
-    def close(self) -> None:
-        """End the child."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
-
-
-READER = Reader()
-atexit.register(READER.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=READER.forget)
+READER = Reader("galnb.sources.fits")
 
 
 def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
@@ -124,6 +62,10 @@ def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
     from astropy.io import fits
 
     try:
+        if tables.begins(path, b"PK\x03\x04"):
+            raise BadInput(
+                path, "it is a zip archive, and nothing is unpacked here; unpack it, or gzip the FITS"
+            )
         with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
             planes, bands, header, n_bytes = [], [], None, 0
             for number, hdu in enumerate(hdus):
@@ -228,53 +170,15 @@ def _sky(header) -> dict:
 
 
 def _answer(path: Path, wanted: str, *more: str | None) -> tuple[dict, bytes | memoryview]:
-    try:
-        if wanted == "table":
-            columns, data = tables.packed(tables.read(path, *more))
-            return {"columns": columns, "bytes": len(data)}, data
-        pixels, header = decode(path, wanted == "pixels")
-        data = np.ascontiguousarray(pixels, dtype="<f4").reshape(-1).view(np.uint8).data
-        return {"shape": pixels.shape, "bytes": len(data), "header": header}, data
-    except BadInput as error:
-        return {"where": error.where, "error": error.reason}, b""
-    except MemoryError:
-        return {"where": str(path), "error": f"it wants more than {MEGABYTES} MB"}, b""
-
-
-def _serve() -> None:
-    import warnings
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
-    with suppress(ImportError, ValueError, OSError):  # no such limit on this system
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES * 2**20,) * 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    warnings.simplefilter("ignore")  # of what is damaged the answer says enough
-    _warm_up()
-    sys.addaudithook(_refuse)
-    answers = sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever a library prints must not stand between the pixels
-    for line in sys.stdin:
-        name, *wanted = json.loads(line)
-        path = Path(name)
-        with suppress(OSError):  # it is gone: reading it says so
-            _patience(PATIENCE + PATIENCE_A_MEGABYTE * path.stat().st_size / 2**20)
-        answer, data = _answer(path, *wanted)
-        _patience(0)
-        answers.write(json.dumps(answer).encode() + b"\n")
-        answers.write(data)
-        answers.flush()
-
-
-def _patience(seconds: float) -> None:
-    """End this process after so much processor time, whichever loop it is in; 0 takes it back."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+    if wanted == "table":
+        columns, data = tables.packed(tables.read(path, *more))
+        return {"columns": columns, "bytes": len(data)}, data
+    pixels, header = decode(path, wanted == "pixels")
+    data = np.ascontiguousarray(pixels, dtype="<f4").reshape(-1).view(np.uint8).data
+    return {"shape": pixels.shape, "header": header, "bytes": len(data)}, data
 
 
 def _warm_up() -> None:
-    """Import what would else count as the first file's time."""
     from astropy.coordinates import SkyCoord
     from astropy.io import ascii, fits, votable  # noqa: F401
     from astropy.wcs import WCS
@@ -284,10 +188,5 @@ def _warm_up() -> None:
     assert isinstance(wcs.pixel_to_world(1, 1).icrs, SkyCoord)
 
 
-def _refuse(event: str, arguments: tuple) -> None:
-    if event.startswith(FORBIDDEN):
-        raise PermissionError(f"a file asked for {event}, which reading does not need")
-
-
 if __name__ == "__main__":
-    _serve()
+    serve(_answer, _warm_up)

@@ -12,6 +12,7 @@ from ..errors import BadInput
 from ..limits import modest
 
 KINDS = "iufbU"  # whole numbers, floats, yes and no, text
+HDF5 = b"\x89HDF\r\n\x1a\n"  # its files may lead to others, and h5py may be there or not
 
 
 def read(path: Path, format: str | None = None) -> Table:
@@ -22,6 +23,8 @@ def read(path: Path, format: str | None = None) -> Table:
     from astropy.table.serialize import represent_mixins_as_columns
 
     try:
+        if begins(path, HDF5):
+            raise BadInput(path, "it is HDF5, which galnb does not read; save it as FITS, Parquet or ECSV")
         table = represent_mixins_as_columns(Table.read(path, format=format))
         found = Table()
         for name in table.colnames:
@@ -40,6 +43,12 @@ def read(path: Path, format: str | None = None) -> Table:
         raise
     except Exception as error:  # astropy's readers raise what their formats make them raise
         raise BadInput(path, f"not readable as a table ({type(error).__name__}: {error})") from error
+
+
+def begins(path: Path, magic: bytes) -> bool:
+    """Whether these are the first bytes of a file."""
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def packed(table: Table) -> tuple[list[dict], bytes]:

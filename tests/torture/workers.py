@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests import trap
+
 HANGS = 120.0  # seconds of a case, after which the worker counts as dead
 MOST_DATA = 12 << 30  # bytes: what a worker may have at all, so that a fault takes only itself down
 RECYCLED = 10_000  # cases of one worker
@@ -171,13 +173,14 @@ def _ticks(process: int | None) -> float:
 
 
 class _Meter:
-    """What happens within it costs: seconds of CPU and megabytes at the peak, galnb's child's too."""
+    """What happens within it costs, also galnb's children: seconds of CPU and megabytes at the peak."""
 
     def __enter__(self):
         from galnb.sources.fits import READER
+        from galnb.sources.parquet import SCALES
 
-        self.reader, self.child = READER, READER._child
-        self.processes = ["self", *([self.child.pid] if self.child else [])]
+        self.readers, self.children = (READER, SCALES), (READER._child, SCALES._child)
+        self.processes = ["self", *(child.pid for child in self.children if child)]
         for process in self.processes:
             try:
                 Path(f"/proc/{process}/clear_refs").write_text("5")  # the peak is what it has now
@@ -189,12 +192,13 @@ class _Meter:
 
     def _cpu(self) -> float:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        child = self.reader._child
-        return time.process_time() + ended.ru_utime + ended.ru_stime + _ticks(child.pid if child else None)
+        alive = sum(_ticks(reader._child.pid) for reader in self.readers if reader._child)
+        return time.process_time() + ended.ru_utime + ended.ru_stime + alive
 
     def __exit__(self, *error):
-        now = self.reader._child
-        self.died = self.child is not None and (now is not self.child or now.poll() is not None)
+        now = [reader._child for reader in self.readers]
+        pairs = zip(self.children, now, strict=True)
+        self.died = any(was and (was is not child or child.poll() is not None) for was, child in pairs)
         self.cpu = self._cpu() - self.begun
         peaks = [_status(process, "VmHWM") for process in self.processes]
         self.memory = max(0.0, sum(p - b for p, b in zip(peaks, self.before, strict=True) if p))
@@ -204,6 +208,7 @@ def _serve(folder: Path) -> None:
     import warnings
 
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_DATA, MOST_DATA))
+    trap.install()
     warnings.simplefilter("ignore")
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what a library prints is no answer
@@ -252,6 +257,10 @@ def _tried(case, number: int, files: dict[str, bytes], originals: list, folder: 
             result.outcome, result.words = "error", f"{problem}: {error}"[:800]
     except Exception as error:
         result.outcome, result.words = "error", _described(error)
+    trap.install_late()
+    if trap.caught:
+        result.outcome, result.words = "error", f"galnb unpickled: {trap.caught}"
+        trap.caught.clear()
     result.cpu, result.memory, result.child_deaths = meter.cpu, meter.memory, int(meter.died)
     if meter.died:
         _begin_anew()
@@ -283,11 +292,13 @@ def _begin_anew() -> None:
     """Let galnb's child start again outside of any case."""
     from galnb.errors import BadInput
     from galnb.sources.fits import READER
+    from galnb.sources.parquet import SCALES
 
-    try:
-        READER.read(__file__)
-    except BadInput:
-        pass
+    for read in (READER.read, SCALES.weigh):
+        try:
+            read(__file__)
+        except BadInput:
+            pass
 
 
 def _place(folder: Path, files: dict[str, bytes]) -> Path:
