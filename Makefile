@@ -1,7 +1,7 @@
 # make lab   set everything up and open JupyterLab on the notebooks
 # make demo  the same without a browser: leaves a report in demo/
 # make test  set everything up and run all tests
-# make torture  100,000 damaged files and more, on one core for the better part of an hour (PARTS="files flips")
+# make torture  100,000 damaged files, 400 kills, 20 kernels and more: some hours (PARTS="files flips")
 # make gallery  all notebooks run, and the reference, as a site in build/gallery: half an hour, then seconds
 # make hub   a JupyterHub for a class, on this machine alone (see docs/hub.md)
 
@@ -25,7 +25,7 @@ test: .venv/dev chromium proxy
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
 
-torture: .venv/dev
+torture: .venv/dev chromium
 	$(BIN)/python -m tests.torture $(PARTS)
 
 gallery: .venv/dev

@@ -6,10 +6,12 @@ the journal. After a stop, only lines whose file has that hash are believed; all
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +132,9 @@ class Builder:
         self.journal = disk.Journal(self.path / "journal.jsonl")
         self._lock()
         try:
-            self._resume(meta)
+            with disk.told(self.path):
+                self._resume(meta)
+                self._place = self._here()
         except BaseException:
             self.close()
             raise
@@ -144,15 +148,21 @@ class Builder:
 
     def close(self) -> None:
         """Let another process write."""
-        Path(self._own.lock_file).unlink(missing_ok=True)
+        with suppress(OSError):  # its disk is gone, and the lock with it
+            Path(self._own.lock_file).unlink(missing_ok=True)
         self._own.release()
+
+    def _here(self) -> tuple[int, int]:
+        """Which folder lies at the path: another one, where its disk was unmounted or it was moved away."""
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
 
     def _lock(self) -> None:
         from filelock import FileLock, Timeout
 
-        if self.path.exists() and not self.path.is_dir():
-            raise BadInput(self.path, "a file is there; wanted a folder's name, such as survey.hats")
         with disk.told(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise BadInput(self.path, "a file is there; wanted a folder's name, such as survey.hats")
             disk.folder(self.path)
             # outside of the folder: its files are the catalogue's alone
             self._own = FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=0)
@@ -194,6 +204,9 @@ class Builder:
 
     def record(self, line: dict) -> None:
         """Enter a committed partition into the journal."""
+        with disk.told(self.path):
+            if self._here() != self._place:
+                raise FileNotFoundError(errno.ENOENT, "its folder is not there any more", str(self.path))
         line = line | self._made_by
         self.journal.add({**line, "key": self.key})
         self._lines[Pixel(line["order"], line["pixel"])] = line
@@ -213,7 +226,8 @@ class Builder:
             reason = next(iter(reasons), "there are no galaxies")
             raise BadInput(self.path, f"not one row could be made; the first reason is: {reason}")
         self._sweep()
-        files = {hats.PARTITIONS: hats.partition_info(pixels), **_footers(self.path, pixels)}
+        with disk.told(self.path):
+            files = {hats.PARTITIONS: hats.partition_info(pixels), **_footers(self.path, pixels)}
         for name, data in files.items():
             disk.write(self.path / name, data)
         header = {
@@ -238,6 +252,8 @@ def commit(path: Path, pixel: Pixel, table: pa.Table, left_out=()) -> dict:
     if not len(table):
         return line
     data, ids = to_parquet(table), pc.min_max(table["id"]).as_py()
+    with disk.told(path):
+        path.stat()  # a folder that is gone must not be made anew on the disk below
     disk.write(path / pixel.path, data)
     line["ids"] = [ids["min"], ids["max"]]
     return line | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -251,7 +267,9 @@ def intact(file: Path, line: dict) -> bool:
 def _same(file: Path, digest: str) -> bool:
     try:
         return sha256(file) == digest
-    except OSError:
+    except OSError as error:
+        if error.errno in disk.GONE - {errno.EIO}:  # a bad sector is a damage; that a disk is gone is none
+            raise
         return False
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import figures, metrics, stamps, weights
-from .disk import cache_folder
+from .disk import cache_folder, write
 from .encoding import encode, reconstruct
 from .errors import BadInput
 from .images import Images
@@ -123,11 +123,10 @@ def report(out: str | Path = "demo", *, progress: bool = True) -> Path:
         "Six galaxies, each followed by the eight galaxies nearest to it in latent space",
     )
     for name, (data, _) in pictures.items():
-        (out / name).write_bytes(data)
+        write(out / name, data)
     scores = metrics.fidelity(images, reconstruct(images, model))
     page = out / "index.html"
-    page.write_text(_page(images, latents, scores, pictures), encoding="utf-8")
-    return page
+    return write(page, _page(images, latents, scores, pictures).encode())
 
 
 def _larger(picture: np.ndarray, times: int = 3) -> np.ndarray:

@@ -62,17 +62,42 @@ def point(name: str) -> None:
     """A named moment of the commit protocol; tests stop the process here."""
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+LOCKED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST}
+# what network file systems, and disks that are pulled out, answer; Windows lacks some of these names
+GONE = {
+    getattr(errno, name)
+    for name in ("ESTALE", "EIO", "ENOTCONN", "ENODEV", "ENXIO", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH")
+    if hasattr(errno, name)
+}
+
+
+def remedy(error: OSError) -> str | None:
+    """What to do about a disk's error; None where it is no fault of the disk."""
+    if error.errno in FULL:
+        return "free some space"
+    if error.errno == errno.EFBIG:
+        return "choose a disk, or a limit, that allows larger files"
+    if error.errno in LOCKED:
+        return "choose a folder that you may write to"
+    return "bring its disk or network folder back" if error.errno in GONE else None
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Say in one line what to do about a full disk or a folder that cannot be written to."""
+    """Say in one line what to do about a disk that is full or gone, or a folder that is not to be written to.
+
+    A file that is not there is the disk's fault where it should be at `path` or beside it: a folder that one
+    works in was moved away, or is no longer mounted.
+    """
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        locked = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-        if not full and not locked:
+        todo = remedy(error)
+        if error.errno == errno.ENOENT and str(error.filename).startswith(str(path.parent)):
+            todo = "bring its folder back"
+        if todo is None:
             raise
-        todo = "free some space" if full else "choose a folder that you may write to"
         reason = f"{error.strerror}; all that was finished before is kept: {todo} and run it again"
         raise CannotWrite(f"{path}: {reason}") from error
 
@@ -82,7 +107,7 @@ def write(path: str | Path, data: bytes | Callable[[Path], object]) -> Path:
 
     A temporary file beside it is written, synced and renamed, then the folder is synced. `data` is the
     bytes, or a function that writes a file at the path that it is given. Raises CannotWrite where the disk
-    is full or the folder read-only; no temporary file stays then.
+    is full or gone or the folder read-only; no temporary file stays then, if it can be removed.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -98,12 +123,23 @@ def write(path: str | Path, data: bytes | Callable[[Path], object]) -> Path:
             point("synced")
             os.replace(unfinished, path)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):  # the disk is gone: what is wrong is known already
+                unfinished.unlink(missing_ok=True)
             raise
         point("renamed")
         sync(path.parent)
         point("kept")
     return path
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write to a file until all of it is there, or the disk says why not.
+
+    A disk that fills up takes a part, and says so at the next byte.
+    """
+    rest = memoryview(data)
+    while len(rest):
+        rest = rest[os.write(handle, rest) :]
 
 
 def folder(path: Path) -> None:
@@ -213,8 +249,7 @@ class Journal:
                 torn = file.read(1) not in (b"", b"\n")
                 line = b"\n" * torn + sealed(entry)
                 point("journal")
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                write_all(file.fileno(), line)
                 os.fsync(file.fileno())
             if not size:  # it may be new
                 sync(self.path.parent)

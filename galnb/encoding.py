@@ -10,6 +10,7 @@ import torch
 from astropy.table import Table, vstack
 
 from .catalogue import Catalogue
+from .errors import enough_memory
 from .images import Images
 from .latents import Latents
 from .models.base import Model
@@ -73,7 +74,9 @@ def encode(
     BandMismatch, BadInput
         If images and model do not fit (see `Model.tensor`), or something else lies at `path`.
     CannotWrite
-        If the disk is full or the folder read-only; what was done is kept.
+        If the disk is full or gone, or the folder read-only; what was done is kept.
+    OutOfMemory
+        If a batch wants more memory than there is; of a catalogue its partition is set aside instead.
 
     Examples
     --------
@@ -99,7 +102,8 @@ def encode(
         raise TypeError(
             f"{', '.join(options)} need a path: galnb.encode(galaxies, model, 'survey.hats', ...)"
         )
-    return _encode(galaxies, model, batch, skip_bad, progress)
+    with enough_memory(f"encoding in batches of {batch}", "take a smaller batch, or give a path"):
+        return _encode(galaxies, model, batch, skip_bad, progress)
 
 
 @torch.inference_mode()

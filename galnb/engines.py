@@ -20,14 +20,10 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from .errors import CannotWrite, GalnbError, need, one_of
+from .errors import CannotWrite, GalnbError, WorkerDied, need, one_of
 
 ENGINES = ("local", "dask", "lsdb")
 TRIES = 3
-
-
-class WorkerDied(GalnbError):
-    """The process that worked on a task ended without a word."""
 
 
 class Queue:
@@ -200,7 +196,7 @@ class _Slot:
             result = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
-            result = WorkerDied(f"its worker ended with exit code {self.process.exitcode}")
+            result = WorkerDied.with_code(self.process.exitcode)
         self.task, self.count.value = None, 0
         return result
 

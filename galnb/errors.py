@@ -5,8 +5,10 @@
     │   └── BadWeights    weights that are not what their card says
     ├── BandMismatch      images and model do not share their bands
     ├── CannotDo          the model lacks the ability that was asked for
-    ├── CannotWrite       a full disk, or a folder that may not be written to
-    └── MissingPackage    an optional package is not installed
+    ├── CannotWrite       a full disk, a folder that may not be written to, or a disk that is gone
+    ├── MissingPackage    an optional package is not installed
+    ├── OutOfMemory       there is not enough of it for what was asked
+    └── WorkerDied        the process that worked on a task ended without a word
 
 Every message has three parts: what came, what was wanted, what to do.
 """
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 LONGEST = 1000  # characters of a path, and of a reason; no path that a system takes whole is cut in its name
@@ -81,11 +85,54 @@ class CannotDo(GalnbError, TypeError):
 
 
 class CannotWrite(GalnbError, OSError):
-    """A full disk, or a folder that is read-only."""
+    """A full disk, a folder that is read-only, or a disk that is gone."""
 
 
 class MissingPackage(GalnbError, ImportError):
     """An optional package is not installed; the message has the install line."""
+
+
+class OutOfMemory(GalnbError, MemoryError):
+    """There is not enough memory for what was asked."""
+
+
+class WorkerDied(GalnbError):
+    """The process that worked on a task ended without a word."""
+
+    @classmethod
+    def with_code(cls, code: int | None) -> WorkerDied:
+        """What an exit code tells, and a signal that is known to."""
+        means = {
+            -9: " (killed, as systems do whose memory is full: take fewer workers, or a smaller batch)",
+            -7: " (a file that it had mapped became shorter, or its disk is gone: bring it back)",
+        }
+        return cls(f"its worker ended with exit code {code}{means.get(code, '')}")
+
+
+@contextmanager
+def enough_memory(doing: str, todo: str) -> Iterator[None]:
+    """Say in one line what to do where memory ends: numpy, Arrow and torch each raise their own.
+
+    >>> with enough_memory("encoding", "take a smaller batch"):
+    ...     bytearray(1 << 62)
+    Traceback (most recent call last):
+    galnb.errors.OutOfMemory: encoding: there is not enough memory (MemoryError): take a smaller batch
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words, kind = str(error), type(error).__name__
+        if isinstance(error, GalnbError):
+            raise
+        # torch has a type for the memory of a GPU alone
+        if (
+            not isinstance(error, MemoryError)
+            and kind != "OutOfMemoryError"
+            and "allocate memory" not in words
+        ):
+            raise
+        came = one_line(f"{kind}: {words}" if words else kind)
+        raise OutOfMemory(f"{doing}: there is not enough memory ({came}): {todo}") from error
 
 
 def need(module: str, *, extra: str) -> ModuleType:

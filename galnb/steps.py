@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import re
@@ -103,8 +102,9 @@ class Steps:
             waiting = len(self.waiting)
         self._tell(changed)
         if failure is not None and waiting:
-            full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
-            todo = "free some space" if full else "make it writable, or choose another path"
+            todo = "make it writable, or choose another path"
+            if failure.errno not in disk.LOCKED:
+                todo = disk.remedy(failure) or todo
             kept = f"changes kept in memory, to be written with the next one: {waiting}"
             raise CannotWrite(f"{self.path}: {failure.strerror}; {kept}: {todo}") from failure
         return line
@@ -233,8 +233,7 @@ class Steps:
         ended = not size or not (self._torn or self._unended)
         data = b"\n" * (not ended) + b"".join(disk.sealed(line) for line in self.waiting)
         try:
-            if os.write(handle, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            disk.write_all(handle, data)
             os.fsync(handle)
             if not size:
                 disk.sync(self.path.parent)

@@ -34,21 +34,20 @@ def stream(chunks, folder: Path, n: int | None) -> Store:
     """See `Store.stream`."""
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
-        if (folder / DONE).exists():
-            try:
-                store = Store.open(folder)
-                if n in (None, store.n_rows):
-                    (folder / JOURNAL).unlink(missing_ok=True)
-                    return store
-            except BadInput:
-                pass
-            _clear(folder)
-        journal = Journal(folder / JOURNAL)
-        if not _usable(folder, journal.lines()):
-            _clear(folder)
-            journal.add({"galnb": "store", "version": VERSION})
-        with told(folder):
+        with alone(folder):
+            if (folder / DONE).exists():
+                try:
+                    store = Store.open(folder)
+                    if n in (None, store.n_rows):
+                        (folder / JOURNAL).unlink(missing_ok=True)
+                        return store
+                except BadInput:
+                    pass
+                _clear(folder)
+            journal = Journal(folder / JOURNAL)
+            if not _usable(folder, journal.lines()):
+                _clear(folder)
+                journal.add({"galnb": "store", "version": VERSION})
             rows = _take_rows(chunks, folder, journal, n)
             plan = _plan(folder, journal, rows)
             _deal(folder, journal, plan)

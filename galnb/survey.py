@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from . import builder, disk, hats, weights
 from .builder import DTYPES
 from .catalogue import Catalogue
-from .engines import ENGINES, WorkerDied, run
-from .errors import BadInput, need, one_of
+from .engines import ENGINES, run
+from .errors import BadInput, WorkerDied, need, one_of
 from .hats import Pixel
 from .images import Images
 from .models.base import Model

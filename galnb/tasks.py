@@ -20,12 +20,13 @@ from astropy.table import Table, vstack
 from . import hats
 from .arrow import from_arrow
 from .builder import commit, partition
-from .errors import BadInput
+from .errors import BadInput, enough_memory
 from .hats import Pixel
 from .images import Images, as_ids, find
 from .models.base import Model
 from .sources.base import Source
 
+NO_ROOM = "take a smaller batch, or fewer workers"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -109,7 +110,8 @@ class Encoding:
     def __call__(self, task: Task, tell: Callable[[int], None], frame=None) -> dict:
         if multiprocessing.parent_process():  # in a worker, whose memory nobody else wants
             keep_memory()
-        table, left_out = self.table(task, tell, frame)
+        with enough_memory(f"encoding {len(task)} galaxies in batches of {self.batch}", NO_ROOM):
+            table, left_out = self.table(task, tell, frame)
         if self.schema is not None and len(table):
             table = table.cast(self.schema)
         return commit(self.path, task.pixel, table, left_out)

@@ -17,9 +17,12 @@ from astropy.table import Table
 from torch import Tensor
 
 from . import augment, checkpoints
-from .errors import BadInput, BadWeights, one_line, one_of
+from .batches import Batches, Seen, as_tensor
+from .errors import BadInput, BadWeights, enough_memory, one_line, one_of
 from .models.base import Model
 from .provenance import array_hash
+
+NO_ROOM = "the last checkpoint is kept: free memory and run it again, or begin anew with a smaller batch"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Settings:
     One cycle: the learning rate warms up for `warm_up` steps, then falls as a cosine to 2 %.
     `average` is the decay of the averaged weights that are evaluated and kept (Polyak 1992).
     `patience` epochs without a better held-out loss end the training; 0 never does.
+    Parameters whose names begin as one of `freeze` stay as they are.
     """
 
     epochs: int = 40
@@ -40,6 +44,7 @@ class Settings:
     average: float = 0.999
     augment: tuple[str, ...] = ("dihedral",)
     patience: int = 0
+    freeze: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self):
@@ -51,8 +56,9 @@ class Settings:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ValueError(f"{name}={value!r}, wanted a number that is not negative")
-        if isinstance(self.augment, str):
-            raise ValueError(f"augment={self.augment!r}, wanted a list of names")
+        for name in ("augment", "freeze"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name}={getattr(self, name)!r}, wanted a list of names")
         for name in self.augment:
             one_of("augment", name, augment.TRAINING)
 
@@ -112,7 +118,9 @@ def train(
     BadWeights
         If the checkpoint is damaged or belongs to another model, other settings or other images.
     CannotWrite
-        If the disk is full or the folder read-only; the last checkpoint is kept.
+        If the disk is full or gone, or the folder read-only; the last checkpoint is kept.
+    OutOfMemory
+        If a step wants more memory than there is; the last checkpoint is kept.
     """
     names, y = _numbers(labels, len(images))
     _, y_held = _numbers(held_out_labels, 0 if held_out is None else len(held_out))
@@ -120,20 +128,21 @@ def train(
     if not warm_start:
         of += array_hash(*(value.detach().cpu().numpy() for value in model.state_dict().values()))
     run = _Run(model.to(device, memory_format=torch.channels_last), settings, len(images), of)
-    if checkpoint is not None and Path(checkpoint).exists():
+    if checkpoint is not None and checkpoints.there(Path(checkpoint)):
         run.restore(Path(checkpoint))
     elif run.step == 0:
         if warm_start:
-            model.warm_start(_Batches(images, 512, device), y)
+            model.warm_start(Batches(images, 512, device), y)
         run.begin()
     whole = True  # no step is half done
+    run.freeze(True)
     try:
         if run.finished:  # a model without parameters to train, or a run that ended before
             score = run.judge(held_out, y_held, device) if run.step == 0 else run.best
             yield Step(run.step, run.epoch, run.steps, {}, score, True)
         while not run.finished:
             whole, score = False, None
-            with _uninterrupted():
+            with _uninterrupted(), enough_memory("train", NO_ROOM):
                 terms = run.advance(images, y, names, device)
                 if run.step % run.steps_an_epoch == 0 or run.step == run.steps:
                     score = run.judge(held_out, y_held, device)
@@ -144,9 +153,10 @@ def train(
     finally:
         if checkpoint is not None and run.begun and whole:  # else the last epoch's serves
             run.store(Path(checkpoint))
+        run.freeze(False)
         if run.finished:
             run.keep_best()
-            seen = _Seen(_Batches(images, 512, device), y, names, settings.augment, model.views)
+            seen = Seen(Batches(images, 512, device), y, names, settings.augment, model.views)
             model.finish(seen, seen.y)
     model.eval()
 
@@ -182,43 +192,6 @@ def _uninterrupted() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-class _Batches:
-    """Images as batches of float tensors, iterated anew each time."""
-
-    def __init__(self, images: np.ndarray, size: int, device: str):
-        self.images, self.size, self.device = images, size, device
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, len(self.images), self.size):
-            yield as_tensor(self.images[start : start + self.size], self.device)
-
-
-class _Seen:
-    """Batches as training saw them: several times over, each time augmented anew, and their labels `y`."""
-
-    def __init__(self, batches: _Batches, y: Tensor | None, names: list[str], augments: tuple, views: int):
-        self.batches, self.augments = batches, augments
-        self.views = views if augments else 1
-        self.y, self.angle = None if y is None else y.repeat(self.views, 1), None
-        if y is not None and "position_angle" in names:
-            at = names.index("position_angle")
-            self.angle = y[:, at]
-            self.y[:, at] = torch.cat([angle for _, angle in self._each()])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (x for x, _ in self._each())
-
-    def _each(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for view in range(self.views):
-            rng, start = np.random.default_rng(view), 0
-            for x in self.batches:
-                angle = None if self.angle is None else self.angle[start : start + len(x)].clone()
-                for name in self.augments:
-                    x = augment.TRAINING[name](x, rng, angle)
-                yield x, angle
-                start += len(x)
-
-
 def _numbers(labels: Table | None, n: int) -> tuple[list[str], Tensor | None]:
     """Names of a table's columns, and its numbers (n, column), float32."""
     if labels is None:
@@ -227,13 +200,6 @@ def _numbers(labels: Table | None, n: int) -> tuple[list[str], Tensor | None]:
         raise BadInput("labels", f"{len(labels)} rows came for {n} images, wanted one for each")
     columns = [np.ma.asarray(labels[name], dtype=np.float32).filled(np.nan) for name in labels.colnames]
     return labels.colnames, torch.from_numpy(np.stack(columns, axis=1))
-
-
-def as_tensor(images: np.ndarray, device: str = "cpu") -> Tensor:
-    """(n, band, y, x) in 0 to 1 as a float32 tensor, channels last; uint8 is divided by 255."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    x = x.float() / 255 if images.dtype == np.uint8 else x.float()
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Run:
@@ -246,7 +212,12 @@ class _Run:
         self.step, self.best, self.stale, self.begun = 0, math.inf, 0, False
         self.batch = min(settings.batch, n)
         self.steps_an_epoch = n // self.batch
-        trainable = [p for p in model.parameters() if p.requires_grad]
+        named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+        for start in settings.freeze:
+            if not any(name.startswith(start) for name, _ in named):
+                raise BadInput("freeze", f"no trained parameter's name begins with {start!r}")
+        self.frozen = [value for name, value in named if name.startswith(tuple(settings.freeze))]
+        trainable = [value for name, value in named if not name.startswith(tuple(settings.freeze))]
         self.steps = settings.epochs * self.steps_an_epoch if trainable else 0
         self.optimizer = torch.optim.AdamW(
             trainable or [torch.zeros(1)],
@@ -260,6 +231,10 @@ class _Run:
         self.averaged = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.kept = {k: v.clone() for k, v in self.averaged.items()}
         self.begun = True
+
+    def freeze(self, yes: bool) -> None:
+        for value in self.frozen:
+            value.requires_grad_(not yes)
 
     @property
     def epoch(self) -> int:
@@ -319,7 +294,7 @@ class _Run:
                     labels = [None] * len(held_out) if y is None else y.to(device).split(256)
                     score = sum(
                         float(self.model.loss(x, part)["loss"]) * len(x)
-                        for x, part in zip(_Batches(held_out, 256, device), labels, strict=False)
+                        for x, part in zip(Batches(held_out, 256, device), labels, strict=False)
                     ) / len(held_out)
         finally:
             self.model.load_state_dict(own)

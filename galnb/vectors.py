@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ class Vectors:
                 os.posix_fadvise(file, place, size, os.POSIX_FADV_WILLNEED)
         for k, place in enumerate(places):
             # not a memory map: what that touches, and all around it, counts as this process's memory
-            os.preadv(file, [view[k * size : (k + 1) * size]], place)
+            with suppress(OSError):  # what cannot be read agrees with no checksum
+                os.preadv(file, [view[k * size : (k + 1) * size]], place)
         return out
 
     def _checked(self, found: np.ndarray, rows: np.ndarray) -> np.ndarray:

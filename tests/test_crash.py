@@ -25,7 +25,6 @@ from tests.toys import (
     children_of,
     ended,
     forked,
-    killed_after,
     make,
     model,
     tree,
@@ -99,36 +98,6 @@ def test_kills_at_point_after_point_of_one_run_change_nothing(whole, path):
         assert kills < 100
     assert kills > 5
     assert_same(path, whole)
-
-
-def killed_at_random(path, whole, kills, rng, *, workers=2, **options):
-    """Kill a run and begin it again at once, `kills` times in all; every one that ends is compared."""
-    begun = time.monotonic()
-    make(path.with_name("timed.hats"), workers=workers, **options)
-    duration, ends = time.monotonic() - begun, 0
-    while kills:
-        pause = rng.uniform(0, 1.1 * duration)
-        code = killed_after(pause, lambda: make(path, workers=workers, **options))
-        kills -= code != 0
-        if code == 0:
-            assert_same(path, whole)
-            ends += 1
-            if rng.random() < 0.7:
-                shutil.rmtree(path)
-    make(path, workers=workers, **options)
-    assert_same(path, whole)
-    return ends
-
-
-def test_kills_at_random_moments_change_nothing(whole, path):
-    killed_at_random(path, whole, 12, np.random.default_rng(0))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_two_hundred_kills_at_random_moments_change_nothing(whole, path, workers):
-    ends = killed_at_random(path, whole, 200, np.random.default_rng(workers), workers=workers)
-    print(f"200 kills with {workers} workers, {ends + 1} runs that came to an end, each byte-identical")
 
 
 # Ctrl-C, and two at once

@@ -54,7 +54,7 @@ FLOORS = [
         "reduce",
         "vectors",
     },
-    {"conditions", "known", "votes", "artefacts", "sky", "fields"},
+    {"batches", "conditions", "known", "votes", "artefacts", "sky", "fields"},
     {
         "sources",
         "models",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Column, Table
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from galnb.errors import BadInput
 from galnb.latents import Latents
@@ -241,7 +241,7 @@ class Hand(RuleBasedStateMachine):
     def back(self, what):
         getattr(self.session, what)()
 
-    @invariant()
+    @rule()
     def replays(self):
         with tempfile.TemporaryDirectory() as folder:
             again = Session.load(self.session.save(Path(folder) / "s.json"), self.session.latents)
@@ -256,6 +256,9 @@ class Hand(RuleBasedStateMachine):
             again.undo(), mine.undo()
             assert seen(again) == seen(mine)
             mine.redo()
+
+    def teardown(self):
+        self.replays()
 
 
 Hand.TestCase.settings = often(15, stateful_step_count=15)

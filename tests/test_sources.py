@@ -209,7 +209,7 @@ def test_what_is_hidden_is_not_taken_for_a_galaxy(tmp_path):
     assert Folder(tmp_path).id.tolist() == ["a"]
 
 
-def test_large_arrays_of_an_npz_are_mapped_and_checked(tmp_path, monkeypatch):
+def test_large_arrays_of_an_npz_stay_on_disk_and_are_checked(tmp_path, monkeypatch):
     monkeypatch.setattr(arrays, "LARGE", 1000)
     path = tmp_path / "x.npz"
     pixels = np.random.default_rng(0).integers(0, 256, (50, 9, 9, 3), dtype=np.uint8)
@@ -217,7 +217,7 @@ def test_large_arrays_of_an_npz_are_mapped_and_checked(tmp_path, monkeypatch):
     for layout in (np.ascontiguousarray, np.asfortranarray):
         np.savez(path, images=layout(pixels), id=np.arange(50))
         source = Folder(path)
-        assert isinstance(source._array, np.memmap)
+        assert isinstance(source._array, arrays.Rows | np.memmap)
         assert np.array_equal(source.read().pixels, wanted)
     data = bytearray(path.read_bytes())
     data[5000] ^= 1

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from galnb.errors import BadWeights
+from galnb.errors import BadInput, BadWeights
 from galnb.models import AE, PCA
 from galnb.train import Settings, _uninterrupted, fit, train
 
@@ -58,6 +58,24 @@ def test_another_seed_gives_other_weights():
     fit(one, x, settings=SETTINGS, progress=False)
     fit(other, x, settings=Settings(epochs=3, batch=16, warm_up=2, seed=4), progress=False)
     assert not same(one, other)
+
+
+def test_what_is_frozen_stays_and_can_be_trained_again(tmp_path):
+    x, model, settings = galaxies(), small(), Settings(epochs=2, batch=16, freeze=("encoder",))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    run = train(model, x, settings=settings, checkpoint=tmp_path / "checkpoint")
+    for _ in range(2):
+        next(run)
+    run.close()
+    assert all(value.requires_grad for value in model.parameters())
+    resumed = small()
+    for end in (model, resumed):
+        fit(end, x, settings=settings, checkpoint=tmp_path / "checkpoint", progress=False)
+    assert same(model, resumed)
+    still = {name for name, value in model.named_parameters() if torch.equal(value, before[name])}
+    assert {name for name in before if name.startswith("encoder")} <= still < set(before)
+    with pytest.raises(BadInput, match="freeze.*no trained parameter's name begins with 'encodr'"):
+        fit(small(), x, settings=Settings(freeze=("encodr",)), progress=False)
 
 
 def test_training_leaves_the_callers_random_numbers_alone():
@@ -144,7 +162,15 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", [{"epochs": 0}, {"epochs": "3"}, {"batch": 1.5}, {"learning_rate": -1}, {"augment": "dihedral"}]
+    "option",
+    [
+        {"epochs": 0},
+        {"epochs": "3"},
+        {"batch": 1.5},
+        {"learning_rate": -1},
+        {"augment": "dihedral"},
+        {"freeze": "scales"},
+    ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused(option):
     with pytest.raises(ValueError, match=f"{next(iter(option))}=.* wanted"):
