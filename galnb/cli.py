@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .errors import BadInput, BandMismatch, GalnbError, MissingPackage, need, one_of
 
+OURS = Path(__file__).parent / "assets" / "jupyter"  # pages and settings that ask nothing of the outside
 NO_UPDATES = "jupyterlab.NeverCheckForUpdate"  # which would ask the package index
 
 
@@ -160,7 +161,7 @@ def _lab(chosen) -> int:
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; Jupyter would refuse
         command.append("--allow-root")
-    return subprocess.call([*command, *chosen.extra])
+    return subprocess.call([*command, *chosen.extra], env=_with_ours("JUPYTER_CONFIG_PATH"))
 
 
 def _app(chosen) -> int:
@@ -168,10 +169,13 @@ def _app(chosen) -> int:
     if not notebook.is_file():
         raise BadInput(notebook, "there is no such notebook; name one that is there")
     need("voila", extra="app")
-    ours = Path(__file__).parent / "assets" / "jupyter"  # with a page that asks nothing of the outside
-    places = os.pathsep.join(filter(None, (str(ours), os.environ.get("JUPYTER_PATH"))))
     command = [sys.executable, "-m", "voila", str(notebook), "--template=galnb", *chosen.extra]
-    return subprocess.call(command, env={**os.environ, "JUPYTER_PATH": places})
+    return subprocess.call(command, env=_with_ours("JUPYTER_PATH"))
+
+
+def _with_ours(name: str) -> dict[str, str]:
+    """The environment, with our folder first on one of Jupyter's paths."""
+    return {**os.environ, name: os.pathsep.join(filter(None, (str(OURS), os.environ.get(name))))}
 
 
 def _demo(chosen) -> None:

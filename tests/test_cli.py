@@ -155,7 +155,7 @@ def test_lab_prepares_the_survey_and_hands_all_other_options_to_jupyterlab(here,
     done = []
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(demo, "default_survey", lambda: done.append("survey"))
-    monkeypatch.setattr(subprocess, "call", lambda command: done.append(command) or 7)
+    monkeypatch.setattr(subprocess, "call", lambda command, env: done.append(command) or 7)
     (here / "mine").mkdir()
     assert main(["lab", "--notebooks", "mine", "--port", "9999", "--no-browser"]) == 7
     jupyter = [sys.executable, "-m", "jupyterlab", "mine", f"--LabApp.check_for_updates_class={NO_UPDATES}"]
@@ -186,6 +186,8 @@ def test_lab_opens_the_notebooks(tmp_path):
             except OSError:
                 time.sleep(0.5)
         assert "00_start_here.ipynb" in [entry["name"] for entry in found["content"]]
+        page = urlopen(f"http://127.0.0.1:{port}/lab", timeout=30).read().decode()
+        assert "apputils-extension:announcements" in page  # among what is switched off: no news from outside
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         running.wait(30)

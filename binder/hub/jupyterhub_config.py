@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from galnb.cli import OURS
 from galnb.engines import cores
 
 HERE = Path(__file__).resolve().parent
@@ -79,7 +80,7 @@ c.Spawner.environment = {
     "GALNB_SHARED": str(SHARED / "cache"),
     "GALNB_CACHE": lambda spawner: f"{spawner.home_dir}/.cache/galnb",
     "GALNB_VOTES": lambda spawner: f"{spawner.home_dir}/votes",
-    "JUPYTER_CONFIG_PATH": str(HERE),  # in labconfig/: no news from the outside
+    "JUPYTER_CONFIG_PATH": str(OURS),  # in labconfig/: no news from the outside
     **{f"{name}_NUM_THREADS": threads for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
 }
 
