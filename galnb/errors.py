@@ -92,7 +92,7 @@ class MissingPackage(GalnbError, ImportError):
     """An optional package is not installed; the message has the install line."""
 
 
-class OutOfMemory(GalnbError, MemoryError):
+class OutOfMemory(MemoryError, GalnbError):  # in this order `__new__` is that of its memory, too
     """There is not enough memory for what was asked."""
 
 
