@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
 
 from galnb.errors import BadInput
 from galnb.models import Multiscale, PixelCNN
+from tests.test_pixelcnn import drawn_as_often_as_is_said
 
 SMALL = {"bands": ("r",), "size": 8, "levels": 8, "width": (8, 8, 8), "vertical": (1, 1), "horizontal": 1}
 SHAPES = {
@@ -106,13 +106,7 @@ def test_the_probabilities_of_all_pictures_sum_to_one(tiny):
 
 
 def test_pictures_are_drawn_as_often_as_is_said(tiny):
-    model, x, log_p = tiny
-    drawn = model.sample(20_000, torch.Generator().manual_seed(0)).round().long().flatten(1)
-    found = torch.bincount(drawn @ 2 ** torch.arange(9).flip(0), minlength=512).numpy()
-    p = log_p.exp().numpy()
-    often = 20_000 * p > 5
-    found, wanted = (np.append(a[often], a[~often].sum()) for a in (found, 20_000 * p))
-    assert chisquare(found, wanted * found.sum() / wanted.sum()).pvalue > 1e-3
+    assert drawn_as_often_as_is_said(*tiny)
 
 
 def test_the_map_sums_to_the_likelihood_and_that_to_the_scales():

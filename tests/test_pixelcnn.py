@@ -157,15 +157,19 @@ def test_the_probabilities_of_all_pictures_sum_to_one(tiny):
     assert float(single.exp().sum()) == pytest.approx(1, abs=1e-4)
 
 
-def test_pictures_are_drawn_as_often_as_is_said(tiny):
-    model, x, log_p = tiny
+def drawn_as_often_as_is_said(model, x, log_p):
+    """Whether the model draws each picture x (n, band, y, x), of all there are, as often as it says."""
     drawn = model.sample(20_000, torch.Generator().manual_seed(0))
     count = model.pixel.levels
     index = (drawn * (count - 1)).round().long().flatten(1) @ count ** torch.arange(x[0].numel()).flip(0)
     found, p = torch.bincount(index, minlength=len(x)).numpy(), log_p.exp().numpy()
     often = 20_000 * p > 5
     found, wanted = (np.append(a[often], a[~often].sum()) for a in (found, 20_000 * p))
-    assert chisquare(found, wanted * found.sum() / wanted.sum()).pvalue > 1e-3
+    return chisquare(found, wanted * found.sum() / wanted.sum()).pvalue > 1e-3
+
+
+def test_pictures_are_drawn_as_often_as_is_said(tiny):
+    assert drawn_as_often_as_is_said(*tiny)
 
 
 def test_a_pixels_pmf_is_what_enumeration_gives(tiny):

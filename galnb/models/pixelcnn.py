@@ -172,22 +172,27 @@ class PixelCNN(Pixelwise):
         seen = seen.contiguous(memory_format=torch.channels_last)
         h = self.first(seen)
         h = h if self.located is None else h + self.located(self.where)
-        more, straight = [None] * len(self.blocks), self.straight(seen)
+        more = [None] * len(self.blocks)
         if self.above is not None:
             v = self.above(seen)
             if self.opposite is not None:
                 said = self.opposite(seen, told)
                 v = v + F.pad(said, (0, 0, v.shape[2] - said.shape[2], 0))
             if self.coarser is not None:
-                above, along, between = self.coarser(seen, told)
-                v, h, straight = v + above, h + along, _own(straight) + between
+                above, along = self.coarser(seen, told)
+                v, h = v + above, h + along
             v = self.vertical(v, told)
             first, *more = self.tell(F.silu(v)).split(self.config["width"], dim=1)
             h = h + first
         for block, part in zip(self.blocks, more, strict=True):
             h = block(h, told, part)
         said = self.say(F.silu(self.mix(F.silu(h))))
-        return self.around(said, straight)
+        return self.around(said, self.expected(seen))
+
+    def expected(self, seen: Tensor) -> Tensor:
+        """What the linear autoregression expects (n, band, y, x), from which means count."""
+        straight = self.straight(seen)
+        return straight if self.coarser is None else _own(straight) + self.coarser.expected(seen)
 
     def asked(self, known: Tensor) -> Tensor:
         if self.coarser is None:
@@ -247,7 +252,9 @@ class PixelCNN(Pixelwise):
             self._straighten(u, known, place)
         left = torch.cat(
             [
-                (part - self.numbers(part, seen)[:, -b:]).permute(0, 2, 3, 1)[self.asked(seen)[:, 0] > 0]
+                (part - self.expected(self.inputs(part, seen))).permute(0, 2, 3, 1)[
+                    self.asked(seen)[:, 0] > 0
+                ]
                 for part, seen in zip(u.split(64), known.split(64), strict=True)
             ]
         )
@@ -284,7 +291,7 @@ class PixelCNN(Pixelwise):
                 asked = asked & here
             rows = torch.cat(parts, dim=1).permute(0, 2, 3, 1)[asked].double()
             square = square + rows.T @ rows
-        if not torch.is_tensor(square) or not square.any():
+        if not square.any():
             return  # all of these are given
         square = square + 1e-6 * square.diagonal().mean() * torch.eye(len(square)).to(square)
         kernel = torch.linalg.solve(square[:-b, :-b], square[:-b, -b:]).T.to(u)

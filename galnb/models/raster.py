@@ -44,7 +44,8 @@ class Raster:
         self.last = [*_matrix(model.mix), *_matrix(model.say)]
         self.coarser = None
         if model.above is not None and model.coarser is not None:
-            self.coarser = model.coarser(model.inputs(u, mask[:, None].to(u)), told)
+            seen = model.inputs(u, mask[:, None].to(u))
+            self.coarser = (*model.coarser(seen, told), model.coarser.expected(seen))
         self.hints = [None if told is None else block.told(told) for block in model.blocks]
 
     def drawn(self, generator: torch.Generator | None) -> Iterator[Tensor]:

@@ -188,17 +188,19 @@ class Coarser(nn.Module):
         self.blocks = nn.ModuleList(Gated(width, **window, **options) for _ in range(blocks))
         self.say = zeroed(nn.Conv2d(width, 8 * width, 1))
 
-    def forward(self, seen: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """For the vertical and horizontal stacks (n, width, y, x), and what is expected (n, band, y, x), of a
-        picture (n, input, y, x), of which only the given pixels are looked at."""
-        height, width = seen.shape[2:]
-        seen = self.given(seen)
+    def forward(self, seen: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """For the vertical and the horizontal stack (n, width, y, x), of a picture (n, input, y, x), of which
+        only the given pixels are looked at."""
+        (height, width), seen = seen.shape[2:], self.given(seen)
         x = self.first(torch.cat([seen, seen.flip(2, 3)], dim=1))
         for block in self.blocks:
             x = block(x, told)
-        said = (F.pixel_shuffle(part, 2) for part in (self.say(F.silu(x)), self.straight(seen)))
-        said, expected = (part[:, :, :height, :width] for part in said)
-        return *said.chunk(2, dim=1), expected
+        return F.pixel_shuffle(self.say(F.silu(x)), 2)[:, :, :height, :width].chunk(2, dim=1)
+
+    def expected(self, seen: Tensor) -> Tensor:
+        """What the given pixels let expect (n, band, y, x), linearly."""
+        height, width = seen.shape[2:]
+        return F.pixel_shuffle(self.straight(self.given(seen)), 2)[:, :, :height, :width]
 
     def given(self, seen: Tensor) -> Tensor:
         """The given pixels, one of each 2 x 2; zeros where the picture ends before it."""

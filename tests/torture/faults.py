@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from .strikes import STRIKES, Strike
-from .workers import Row
+from .workers import Row, in_a_child
 from .works import WORKS, Work
 
-ROOT = Path(__file__).parents[2]
 KINDS = {
     f"{strike}: {work}": (STRIKES[strike], WORKS[work])
     for strike in STRIKES
@@ -37,20 +36,7 @@ COUNTS = {kind: 2 * len(strike.levels) for kind, (strike, _) in KINDS.items()}  
 
 def tortured(chosen) -> Iterator[Row]:
     """A row a kind: every level of each strike, on an empty folder and on one that was begun."""
-    share = 1 if chosen.count is None else chosen.count / sum(COUNTS.values())
-    command = [sys.executable, "-m", "tests.torture.faults", str(share), str(chosen.seed), chosen.kind or ""]
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryFile("w+") as errors:
-        pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
-        with subprocess.Popen([*namespace(), *command], cwd=ROOT, env=alone, **pipes) as child:
-            for line in child.stdout:
-                if line.startswith('{"kind"'):
-                    yield Row(**json.loads(line))
-        if child.returncode:
-            errors.seek(0)
-            yield Row(
-                "faults", seconds=1, faults=[f"it ended with {child.returncode}: {errors.read()[-1500:]}"]
-            )
+    yield from in_a_child("faults", COUNTS, chosen, namespace())
 
 
 def namespace() -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,32 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .workers import Row
+from .workers import Row, in_a_child
 from .works import TRAINING, Work, encoding
 
 WORKS = {"training": (TRAINING,), "encoding": (encoding(0), encoding(2))}
 WHEN = ("at random", "points")
 KINDS = {f"{name}, {when}": (works, when) for name, works in WORKS.items() for when in WHEN}
 COUNTS = {"training, at random": 200, "encoding, at random": 200}  # and every point that there is
-ROOT = Path(__file__).parents[2]
 
 
 def tortured(chosen) -> Iterator[Row]:
     """A row a kind; with a count, so many kills at random moments in all, and that share of the points."""
-    share = 1 if chosen.count is None else chosen.count / sum(COUNTS.values())
-    command = [sys.executable, "-m", "tests.torture.kills", str(share), str(chosen.seed), chosen.kind or ""]
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryFile("w+") as errors:
-        pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
-        with subprocess.Popen(command, cwd=ROOT, env=alone, **pipes) as child:
-            for line in child.stdout:
-                if line.startswith('{"kind"'):
-                    yield Row(**json.loads(line))
-        if child.returncode:
-            errors.seek(0)
-            yield Row(
-                "kills", seconds=1, faults=[f"it ended with {child.returncode}: {errors.read()[-1500:]}"]
-            )
+    yield from in_a_child("kills", COUNTS, chosen)
 
 
 def at_random(works: tuple[Work, ...], folder: Path, kills: int, rng: np.random.Generator) -> dict:

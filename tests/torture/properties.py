@@ -11,9 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from .workers import Row
+from .workers import ROOT, Row
 
 KINDS = {
     "stretches": ("test_stretch.py",),
@@ -25,7 +24,6 @@ KINDS = {
     "messages": ("test_widgets.py",),
 }
 EXAMPLES = 1_000  # of each property
-ROOT = Path(__file__).parents[2]
 TOLD = re.compile(r"^(tests/\S+?::\S+(?: \S+)*):$")
 HELD = re.compile(r"- (\d+) passing(?: examples?)?, (\d+) failing")
 

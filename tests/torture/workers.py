@@ -16,12 +16,13 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests import trap
 
+ROOT = Path(__file__).parents[2]
 HANGS = 120.0  # seconds of a case, after which the worker counts as dead
 MOST_DATA = 12 << 30  # bytes: what a worker may have at all, so that a fault takes only itself down
 RECYCLED = 10_000  # cases of one worker
@@ -89,6 +90,27 @@ def all_kinds(part: str, counts: dict[str, int], chosen) -> Iterator[Row]:
                 yield worker.row(part, kind, numbers, chosen.seed)
         finally:
             worker.end()
+
+
+def in_a_child(part: str, counts: dict[str, int], chosen, before: Iterable[str] = ()) -> Iterator[Row]:
+    """The rows of a part that runs in a process of its own: `python -m tests.torture.PART SHARE SEED KIND`.
+
+    `counts` add up to all cases, of which a chosen count is the share; `before` is what the command is given
+    to, such as `unshare -m`.
+    """
+    share = 1 if chosen.count is None else chosen.count / sum(counts.values())
+    command = [*before, sys.executable, "-m", f"tests.torture.{part}"]
+    command += [str(share), str(chosen.seed), chosen.kind or ""]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with tempfile.TemporaryFile("w+") as errors:
+        pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
+        with subprocess.Popen(command, cwd=ROOT, env=alone, **pipes) as child:
+            for line in child.stdout:
+                if line.startswith('{"kind"'):
+                    yield Row(**json.loads(line))
+        if child.returncode:
+            errors.seek(0)
+            yield Row(part, seconds=1, faults=[f"it ended with {child.returncode}: {errors.read()[-1500:]}"])
 
 
 class Worker:
