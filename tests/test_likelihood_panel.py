@@ -12,7 +12,7 @@ from galnb.comparison import Comparison, compare
 from galnb.errors import BadInput, GalnbError
 from galnb.images import Images
 from galnb.latents import Latents
-from galnb.models import PixelCNN
+from galnb.models import Multiscale, PixelCNN
 from galnb.widgets import LikelihoodPanel
 from galnb.widgets.lineup import Lineup
 from galnb.widgets.reading import Reading
@@ -284,6 +284,30 @@ def test_rows_are_told_as_they_are_drawn_and_make_the_picture(panel, tab, monkey
     assert np.array_equal(drawn, galnb.stamps.to_rgb(panel.completions)[:, 3:])
     last = tab.heard[-1][0]
     assert last["t"] == "drawn" and len(last["values"]) == 4 and last["truth"] < 0
+
+
+def test_a_network_that_draws_from_coarse_to_fine_tells_rows_again_as_they_fill(monkeypatch):
+    monkeypatch.setattr("galnb.widgets.looker.PACE", 0)
+    torch.manual_seed(0)
+    options = {"levels": LEVELS, "width": (8, 8), "vertical": (1,), "horizontal": 1}
+    model = Multiscale(BANDS, SIZE, **options).eval()
+    sets = comparison().sets
+    panel = galnb.confront(compare({"SDSS": sets["SDSS"]}, {"sim": sets["sim 1"]}, model, model), seed=1)
+    tab = Tab(panel)
+    panel.pick("SDSS/g02")
+    for what in ("sample", "complete"):
+        first = len(tab.heard)
+        tab.say(what, "looker", **({"row": 3} if what == "complete" else {}))
+        rows = [(m, b[0]) for m, b in tab.heard[first:] if m["t"] == "rows"]
+        done = panel.completions if what == "complete" else panel.samples
+        shown = np.zeros((len(done), SIZE, SIZE, 3), "u1")
+        for message, buffer in rows:
+            part = np.frombuffer(buffer, "u1").reshape(len(done), -1, SIZE, 3)
+            shown[:, message["row"] : message["row"] + message["rows"]] = part
+        begin = 3 if what == "complete" else 0
+        assert len(rows) > SIZE - begin and np.array_equal(
+            shown[:, begin:], galnb.stamps.to_rgb(done)[:, begin:]
+        )
 
 
 def test_draws_carry_their_statistics_and_are_marked_in_the_histogram(panel, tab):
