@@ -182,29 +182,30 @@ def unsealed(line: bytes) -> dict | None:
         return None
 
 
-UNSEALED, MARK = "0" * 64, b'"seal": "'  # what stands in a file where its own hash will be, and before it
+UNSEALED = "0" * 64  # what stands in a file where its own hash will be
+MARK, HEAD = b'"seal": "', b'"seal":"'  # and before it: at the end of Parquet, or in the head of safetensors
 
 
-def seal(path: Path) -> None:
-    """Put a file's hash, of all of it with `UNSEALED` there, in its last place for one."""
-    digest, at = _without_seal(path)
+def seal(path: Path, mark: bytes = MARK) -> None:
+    """Put a file's hash, of all of it with `UNSEALED` there, behind its last `MARK` or its first `HEAD`."""
+    digest, at = _without_seal(path, mark)
     with open(path, "r+b") as file:
         file.seek(at)
         file.write(digest.encode())
 
 
-def sealing(path: Path) -> bool:
+def sealing(path: Path, mark: bytes = MARK) -> bool:
     """Whether a file is, byte for byte, as `seal` left it."""
-    digest, at = _without_seal(path)
+    digest, at = _without_seal(path, mark)
     with open(path, "rb") as file:
         file.seek(at)
         return file.read(len(UNSEALED)) == digest.encode()
 
 
-def _without_seal(path: Path) -> tuple[str, int]:
-    """The hash of a file with `UNSEALED` in its last place for a seal, and where that is."""
+def _without_seal(path: Path, mark: bytes) -> tuple[str, int]:
+    """The hash of a file with `UNSEALED` in its place for a seal, and where that is."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.rfind(MARK) + len(MARK)
+        at = (data.find(mark) if mark == HEAD else data.rfind(mark)) + len(mark)
         digest = hashlib.sha256()
         for begin, end in ((0, at), (at + len(UNSEALED), len(data))):
             for start in range(begin, end, 1 << 20):

@@ -13,7 +13,6 @@ from . import disk
 from .cuts import credit, grow, step, walk
 from .engines import cores
 from .errors import BadInput, BadWeights
-from .provenance import array_hash
 
 LANES = 16  # numbers that a processor multiplies at once; rows of hyperplanes are filled up to it
 LEAST = 4096  # rows that are worth a thread
@@ -197,17 +196,16 @@ class IsolationForest:
     # keeping
 
     def save(self, path: str | Path) -> Path:
-        """Write the forest as one .safetensors file, atomically, with its digest."""
+        """Write the forest as one .safetensors file, atomically, with its seal."""
         from safetensors.numpy import save as serialize
 
         if not self.n_features:
             raise BadInput("the forest", "it has no trees yet; grow them with fit(features)")
-        path, tensors = Path(path), self._tensors()
         about = {**self.config, "n_features": self.n_features, "seen": self.seen}
-        described = {"forest": json.dumps(about, sort_keys=True)}
-        described["digest"] = _digest(described["forest"], tensors)
-        disk.write(path, serialize(tensors, metadata=described))
-        return path
+        described = {"forest": json.dumps(about, sort_keys=True), "seal": disk.UNSEALED}
+        data = serialize({name: getattr(self, name) for name in TENSORS}, metadata=described)
+        write = lambda unfinished: (unfinished.write_bytes(data), disk.seal(unfinished, disk.HEAD))  # noqa: E731
+        return disk.write(path, write)
 
     @classmethod
     def load(cls, path: str | Path) -> IsolationForest:
@@ -218,9 +216,10 @@ class IsolationForest:
             with safe_open(path, framework="numpy") as file:
                 described = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
+            whole = disk.sealing(path, disk.HEAD)
         except Exception as error:  # safetensors raises its own type, OSError or a Rust panic's
             raise BadWeights(path, f"not readable as a forest ({error}); grow and save it again") from error
-        if described.get("digest") != _digest(described.get("forest", ""), tensors):
+        if not whole or set(described) != {"forest", "seal"}:
             raise BadWeights(path, "damaged, or no forest of galnb; grow and save it again")
         about = json.loads(described["forest"])
         n_features, seen = about.pop("n_features"), about.pop("seen")
@@ -228,9 +227,6 @@ class IsolationForest:
         forest._take(tensors)
         forest.n_features, forest.seen = n_features, seen
         return forest
-
-    def _tensors(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in TENSORS}
 
 
 def mean_path(n) -> np.ndarray:
@@ -251,11 +247,6 @@ def _checked(x: np.ndarray, d: int) -> np.ndarray:
         todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
         raise BadInput("features", f"NaN or infinity came ({x[bad].tolist()[:4]} …), wanted finite; {todo}")
     return x
-
-
-def _digest(described: str, tensors: dict[str, np.ndarray]) -> str:
-    names = sorted(tensors)
-    return array_hash(np.array([described, *names]), *(tensors[name] for name in names))
 
 
 def _fill(normals: np.ndarray) -> np.ndarray:

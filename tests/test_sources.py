@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -74,6 +77,16 @@ def test_a_child_that_dies_is_replaced(tmp_path, pixels):
     assert READER.read(path)[0].shape == (1, 32, 32)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a crash is told by its signal")
+def test_a_file_is_read_though_an_earlier_one_left_the_child_to_crash(tmp_path, pixels):
+    path = tmp_path / "galaxy.fits"
+    fits.writeto(path, pixels[0])
+    READER.close()
+    crash = [sys.executable, "-c", "import os; input(); os.abort()"]
+    READER._child = subprocess.Popen(crash, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert np.array_equal(READER.read(path)[0][0], pixels[0])
+
+
 def damaged(kind, path, pixels):
     if kind == "truncated":
         fits.writeto(path, np.zeros((64, 64), dtype=np.float32))
@@ -124,6 +137,17 @@ def test_a_table_is_joined_by_name_in_any_order(tmp_path, pixels):
     assert np.isnan(images.table["redshift"][1])
     with pytest.raises(BadInput, match="id_column"):
         Folder(tmp_path, table=table, id_column="name")
+
+
+def test_a_galaxy_that_the_table_lacks_has_nan_for_each_of_its_numbers(tmp_path, pixels):
+    for name in ("a", "b", "c"):
+        fits.writeto(tmp_path / f"{name}.fits", pixels[0])
+    magnitudes, counts = np.arange(6.0).reshape(2, 3), np.arange(8).reshape(2, 2, 2)
+    table = Table({"id": ["c", "a"], "mag": magnitudes, "counts": counts})
+    joined = Folder(tmp_path, table=table).read().table
+    assert np.array_equal(joined["mag"], [magnitudes[1], [np.nan] * 3, magnitudes[0]], equal_nan=True)
+    assert joined["counts"].mask.all(axis=(1, 2)).tolist() == [False, True, False]
+    assert np.array_equal(joined["counts"][[2, 0]], counts)
 
 
 def test_pictures_of_two_sizes_need_a_crop(tmp_path):

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 import pickle
 import socket
@@ -15,12 +16,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from PIL import Image
+from safetensors import deserialize
 
 from galnb.errors import BadInput, BadWeights
 from galnb.sources import Folder
 from galnb.sources.fits import READER
 from tests import trap
-from tests.torture import files, flips, mutations, originals
+from tests.torture import cases, files, flips, markup, mutations, originals
 
 TASTE = argparse.Namespace(count=None, seed=1, kind=None, one=None)
 
@@ -63,6 +65,74 @@ def test_the_header_digit_that_aborts_astropy_is_refused_before_it_can(tmp_path,
     path.write_bytes(data[:at] + data[at : at + 80].replace(b"64", b"%d" % side, 1) + data[at + 80 :])
     with pytest.raises(BadInput, match=f"killer.fits HDU 1: tile 0 holds 64 x 64 pixels, .* {side} x 64"):
         Folder(path).read()
+
+
+def cut_off(data: bytes) -> bytes:
+    """Compressed FITS whose header says that its streams have fewer bytes."""
+    at = data.index(b"PCOUNT ")
+    return data[:at] + b"%-80s" % b"PCOUNT  =                   18" + data[at + 80 :]
+
+
+def crowded_out(data: bytes) -> bytes:
+    """Compressed FITS with an empty card before the first of its header."""
+    at = data.index(b"XTENSION")
+    end = data.index(b"%-80s" % b"END", at) + 80
+    return data[:at] + b" " * 80 + data[at:end] + data[end + 80 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "reason"),
+    [
+        (cut_off, "HCOMPRESS_1", "tile 0 is bytes 0 to .* of the 18 of all tiles"),
+        (crowded_out, "HCOMPRESS_1", "XTENSION as its first card"),
+        (crowded_out, "GZIP_1", "XTENSION as its first card"),
+        (crowded_out, "GZIP_2", "XTENSION as its first card"),
+    ],
+)
+def test_a_compressed_image_that_is_none_any_more_costs_no_other(tmp_path, damage, kind, reason):
+    (tmp_path / "b.fits").write_bytes(damage(originals.compressed_fits(kind)[1]))
+    with pytest.raises(BadInput, match=f"b.fits HDU 1: .*{reason}"):
+        Folder(tmp_path).read()
+    fits.writeto(tmp_path / "a.fits", np.ones((originals.SIZE, originals.SIZE), np.float32))
+    source = Folder(tmp_path)
+    assert list(source.read(skip_bad=True).id) == ["a"] and len(source.quarantine) == 1
+
+
+def test_a_file_is_refused_though_only_the_spaces_of_its_header_changed(tmp_path):
+    read = {"b.checkpoint": cases.resume, "b.safetensors": cases.load_forest}
+    for original in cases.checkpoints(tmp_path) + cases.forests(tmp_path):
+        ((name, data),) = original.items()
+        end = 8 + int.from_bytes(data[:8], "little")
+        header = json.dumps(json.loads(data[8:end])).encode()
+        spaced = len(header).to_bytes(8, "little") + header + data[end:]
+        assert spaced != data and sorted(deserialize(spaced)) == sorted(deserialize(data))
+        read[name](tmp_path, original)
+        (tmp_path / name).write_bytes(spaced)
+        with pytest.raises(BadWeights, match=f"{name}: damaged"):
+            read[name](tmp_path, original)
+
+
+# markup
+
+
+def test_a_hostile_name_is_one_name_in_all_messages_and_the_words_of_galnb_stay():
+    put, payloads = {}, iter(markup.PAYLOADS)
+    state = {"t": "state", "sets": [["SDSS", 40]], "all": ["SDSS"], "maps": ["log_p"], "n": 3}
+    for _ in range(2):
+        found = markup.spoiled(state, payloads, np.random.default_rng(0), put)
+        assert found["sets"][0][0] == found["all"][0] == put["SDSS"] in markup.PAYLOADS
+        assert (found["t"], found["maps"], found["n"]) == ("state", ["log_p"], 3)
+
+
+@pytest.mark.browser
+def test_every_part_of_every_panel_draws_what_a_hostile_survey_says(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        watched = markup.Watched(playwright, chromium)
+        rows = [markup.widget_row(watched, *part, 3, 0) for part in markup.recorded()]
+    assert not [fault for row in rows for fault in row.faults]
+    assert {row.kind: row.clean for row in rows} == {row.kind: 3 for row in rows}
 
 
 # pickles

@@ -14,6 +14,7 @@ from . import tables
 from .supervised import Child, serve
 
 LARGEST = 2**31  # bytes of pixels
+HCOMPRESS = 25  # bytes before the first pixel of a stream
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".Z", ".zip")
 
 
@@ -72,6 +73,9 @@ def decode(path: Path, wanted: bool = True) -> tuple[np.ndarray, dict]:
                 if not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
                     continue
                 where = f"{path} HDU {number}"
+                if isinstance(hdu, fits.BinTableHDU):  # astropy decodes none whose first card is another
+                    reason = "its header tells of a compressed image, wanted XTENSION as its first card"
+                    raise BadInput(where, f"{reason}; copy it again")
                 n_bytes += _check_arithmetic(hdu, number, path, where)
                 if getattr(hdu, "_bintable", None) is not None or path.suffix in PACKED:
                     modest(where, n_bytes, path.stat().st_size)
@@ -115,7 +119,7 @@ def _check_arithmetic(hdu, number: int, path: Path, where: str) -> int:
                 f"{shape} pixels in tiles of {tiles} are {n_tiles} tiles, its table has {stored['NAXIS2']}",
             )
         if str(stored.get("ZCMPTYPE")).strip() == "HCOMPRESS_1":
-            _check_hcompress(path, number, shape, tiles, where)
+            _check_hcompress(raw, shape, tiles, where)
     elif path.stat().st_size < n_bytes and path.suffix not in PACKED:
         raise BadInput(
             where, f"truncated: {path.stat().st_size} bytes for {n_bytes} bytes of pixels; copy it again"
@@ -123,22 +127,29 @@ def _check_arithmetic(hdu, number: int, path: Path, where: str) -> int:
     return n_bytes
 
 
-def _check_hcompress(path: Path, number: int, shape: list[int], tiles: list[int], where: str) -> None:
-    """Refuse a stream that unpacks to more pixels than its tile has: astropy 8.0 writes beyond the tile.
+def _check_hcompress(raw, shape: list[int], tiles: list[int], where: str) -> None:
+    """Refuse a stream that is cut off, or unpacks to more pixels than its tile has.
 
-    A stream begins with DD 99 and its two sides, big-endian (White, Postman & Lattanzi 1992).
+    astropy 8.0 does not look where a stream ends, and writes beyond the tile. A stream begins with DD 99 and
+    its two sides, big-endian (White, Postman & Lattanzi 1992).
     """
-    from astropy.io import fits
-
-    with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
-        streams = [bytes(np.asarray(data, np.uint8)[:10]) for data in hdus[number].data["COMPRESSED_DATA"]]
-    for row, stream in enumerate(streams):
+    if (kind := raw.columns["COMPRESSED_DATA"].format.removeprefix("1")[1:2]) != "B":
+        raise BadInput(where, f"its streams are stored as {kind!r}, wanted bytes, 'B'; copy it again")
+    start = raw._data_offset + raw._theap
+    heap = raw._get_raw_data(raw.header["PCOUNT"], np.uint8, start)  # the bytes that will be decoded
+    for row, (length, begin) in enumerate(np.array(raw.data["COMPRESSED_DATA"]).tolist()):
+        if length == 0:
+            continue  # its pixels are in another column
+        if not 0 <= begin <= begin + max(length, HCOMPRESS) <= len(heap):
+            reason = f"tile {row} is bytes {begin} to {begin + length} of the {len(heap)} of all tiles"
+            raise BadInput(where, f"{reason}, wanted at least {HCOMPRESS} of them; copy it again")
+        stream = bytes(heap[begin : begin + HCOMPRESS])
         sides, rest = [], row
         for size, tile in zip(shape, tiles, strict=True):
             rest, at = divmod(rest, -(-size // tile))
             sides.append(min(tile, size - at * tile))
         told = [int.from_bytes(stream[k : k + 4]) for k in (2, 6)]
-        if stream and (stream[:2] != b"\xdd\x99" or np.prod(told, dtype=object) != np.prod(sides)):
+        if stream[:2] != b"\xdd\x99" or np.prod(told, dtype=object) != np.prod(sides):
             told, sides = (" x ".join(map(str, numbers)) for numbers in (told, sides))
             raise BadInput(where, f"tile {row} holds {told} pixels, its header says {sides}; copy it again")
 

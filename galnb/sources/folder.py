@@ -209,7 +209,8 @@ class _Joined:
             if column is None:
                 continue
             if missing.any():
-                column = MaskedColumn(column, mask=missing | getattr(column, "mask", False))
+                absent = np.broadcast_to(missing, column.T.shape).T  # of a column of vectors, all of each
+                column = MaskedColumn(column, mask=absent | getattr(column, "mask", False))
                 column = column.filled(np.nan) if column.dtype.kind == "f" else column
             columns[name] = column
         return columns

@@ -24,6 +24,7 @@ from ..limits import regular
 SECONDS, MEGABYTES = 60.0, 4096  # a file's time, the child's memory
 # seconds of processor time for any file, and for each megabyte of it: damage can make a loop very long
 PATIENCE, PATIENCE_A_MEGABYTE = 1.5, 0.5
+CRASHES = {-signal.SIGABRT, -signal.SIGSEGV}
 FORBIDDEN = (
     "socket.", "urllib.", "webbrowser.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn",
     "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.",
@@ -58,31 +59,40 @@ class Child:
         """
         regular(path)
         with self._lock:
-            if self._child is None or self._child.poll() is not None:
-                command = [sys.executable, "-m", self._module]
-                self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            child = self._child
-            timer = threading.Timer(SECONDS, child.kill)
-            timer.start()
-            try:
-                child.stdin.write(json.dumps([str(path.absolute()), *wanted]).encode() + b"\n")
-                child.stdin.flush()
-                answer = json.loads(child.stdout.readline() or "null")
-                if answer is None:
-                    raise EOFError
-                if "error" in answer:
-                    raise BadInput(answer["where"], answer["error"])
-                data = bytearray(answer["bytes"])
-                if child.stdout.readinto(data) != len(data):
-                    raise EOFError
-                return answer, data
-            except (EOFError, OSError) as error:
-                self.close()
-                limits = f"over {PATIENCE:g} s for a small one, or {MEGABYTES} MB"
-                reason = f"reading it ended the reader (damaged, or {limits}); wanted a {what}"
-                raise BadInput(path, reason) from error
-            finally:
-                timer.cancel()
+            worn = self._child is not None and self._child.poll() is None
+            found, code = self._asked(path, wanted)
+            if found is None and worn and code in CRASHES:  # an earlier file may have broken it, and not this
+                found, _ = self._asked(path, wanted)
+        if found is None:
+            limits = f"over {PATIENCE:g} s for a small one, or {MEGABYTES} MB"
+            raise BadInput(path, f"reading it ended the reader (damaged, or {limits}); wanted a {what}")
+        if "error" in found[0]:
+            raise BadInput(found[0]["where"], found[0]["error"])
+        return found
+
+    def _asked(self, path: Path, wanted: tuple[str | None, ...]) -> tuple[tuple[dict, bytearray] | None, int]:
+        """The child's answer, and 0; or None, and with what code it ended instead."""
+        if self._child is None or self._child.poll() is not None:
+            command = [sys.executable, "-m", self._module]
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        child = self._child
+        timer = threading.Timer(SECONDS, child.kill)
+        timer.start()
+        try:
+            child.stdin.write(json.dumps([str(path.absolute()), *wanted]).encode() + b"\n")
+            child.stdin.flush()
+            answer = json.loads(child.stdout.readline() or "null")
+            if answer is None:
+                raise EOFError
+            data = bytearray(answer.get("bytes", 0))
+            if child.stdout.readinto(data) != len(data):
+                raise EOFError
+            return (answer, data), 0
+        except (EOFError, OSError):
+            self.close()
+            return None, child.returncode
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """End the child."""
