@@ -122,10 +122,16 @@ class Images:
         """The same galaxies with other pixels (a stretch, a reconstruction)."""
         return replace(self, pixels=pixels)
 
-    def crop(self, size: int) -> Images:
+    def crop(self, size: int, center: tuple[float, float] | None = None) -> Images:
         """The central `size` x `size` pixels; half a pixel up-left of centre where parity differs.
 
-        Raises ValueError if an image is smaller than `size`.
+        Parameters
+        ----------
+        size : int
+        center : tuple of float, optional
+            Row and column, from 0, about which to crop instead, to the nearest whole pixel.
+
+        Raises ValueError if an image is smaller than `size`, or ends before it about such a center.
         """
         height, width = self.shape
         if size < 1:
@@ -133,6 +139,10 @@ class Images:
         if size > min(height, width):
             raise ValueError(f"images are {height} x {width} px, cannot crop to {size}; use resize")
         y, x = (height - size) // 2, (width - size) // 2
+        if center is not None:
+            y, x = (round(float(at) - (size - 1) / 2) for at in center)
+        if not (0 <= y <= height - size and 0 <= x <= width - size):
+            raise ValueError(f"{size} pixels about {center} reach beyond images of {height} x {width} px")
         return self.with_pixels(self.pixels[:, :, y : y + size, x : x + size])
 
     def resize(self, size: int) -> Images:

@@ -18,12 +18,13 @@ from .encoding import reconstruct
 from .errors import BadInput, one_of
 from .images import Images
 from .models.base import Model
+from .morphology import measure as morphology
 from .provenance import array_hash, held_out
 from .sky import sky_only
 from .train import Settings, fit
 
 TABLES = {
-    "data": {"source", "crop", "bin", "grey", "sky", "stirred", "held_out"},
+    "data": {"source", "crop", "center", "bin", "grey", "sky", "stirred", "held_out"},
     "model": {"kind"},
     "train": {field.name for field in fields(Settings)},
 }
@@ -68,15 +69,17 @@ def read(path: str | Path) -> dict:
 def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
     """The recipe's galaxies, cropped, and the mask (n,) of the held-out ones.
 
-    Of [data], `crop` is done first, then `bin`; `grey = true` leaves the mean of bands, `sky = true`
-    the sky, `stirred = 0.3` replaces that share of pixels by others (held-out ones among themselves).
+    Of [data], `crop` is done first, with `center = true` about where galaxies are in the median, then `bin`;
+    `grey = true` leaves the mean of bands, `sky = true` the sky, `stirred = 0.3` replaces that share of
+    pixels by others (held-out ones among themselves).
     """
     options = {k: v for k, v in recipe["data"].items() if k not in TABLES["data"]}
     if "path" in options:
         options["path"] = Path(folder) / options["path"]
     images = sources.load(recipe["data"]["source"], **_tuples(options)).read(skip_bad=True)
     if "crop" in recipe["data"]:
-        images = images.crop(recipe["data"]["crop"])
+        center = _center(images) if recipe["data"].get("center", False) else None
+        images = images.crop(recipe["data"]["crop"], center)
     if "bin" in recipe["data"]:
         images = images.bin(recipe["data"]["bin"])
     if recipe["data"].get("grey", False):
@@ -90,6 +93,12 @@ def load_data(recipe: dict, folder: str | Path) -> tuple[Images, np.ndarray]:
             pixels[part] = stirred(pixels[part], share)
         images = images.with_pixels(pixels)
     return images, mask
+
+
+def _center(images: Images) -> tuple[float, float]:
+    """Row and column at which galaxies are, in the median."""
+    found = morphology(images)
+    return tuple(float(np.nanmedian(found[name])) for name in ("y", "x"))
 
 
 def build(recipe: dict) -> Model:

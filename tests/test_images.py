@@ -87,6 +87,13 @@ def test_a_crop_is_the_middle(images):
     assert images.crop(4).pixel_scale == 0.2 and images.crop(8).shape == (8, 8)
 
 
+def test_a_crop_about_a_center_is_to_the_nearest_pixel(images):
+    assert np.array_equal(images.crop(4, (3.6, 4.4)).pixels, images.pixels[:, :, 2:6, 3:7])
+    assert np.array_equal(images.crop(3, (1, 6)).pixels, images.pixels[:, :, :3, 5:])
+    with pytest.raises(ValueError, match=r"4 pixels about \(0, 4\) reach beyond images of 8 x 8 px"):
+        images.crop(4, (0, 4))
+
+
 @pytest.mark.parametrize("size", [9, 0, -1])
 def test_a_crop_that_cannot_be_is_refused(images, size):
     with pytest.raises(ValueError, match="cannot crop to 9|wanted at least 1"):

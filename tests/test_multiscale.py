@@ -8,6 +8,7 @@ import torch
 
 from galnb.errors import BadInput
 from galnb.models import Multiscale, PixelCNN
+from galnb.models.means import halved, left
 from tests.test_pixelcnn import drawn_as_often_as_is_said
 
 SMALL = {"bands": ("r",), "size": 8, "levels": 8, "width": (8, 8, 8), "vertical": (1, 1), "horizontal": 1}
@@ -29,72 +30,91 @@ def build(by=0.2, **options):
     return model
 
 
-def order(model):
-    """When each pixel (size, size) is drawn."""
-    when = torch.full((model.size, model.size), -1)
-    for every in model.every:
-        for row, column in itertools.product(range(model.size)[every[1]], repeat=2):
-            when[row, column] = when.max() + 1 if when[row, column] < 0 else when[row, column]
-    return when
+def test_what_a_mean_leaves_open_is_what_can_be():
+    """Of all 81 fours of three levels: those that are found after the same ones, with the same mean."""
+    fours = torch.tensor(list(itertools.product(range(3), repeat=4))).double()
+    pictures = fours.view(-1, 1, 2, 2)
+    mean = halved(pictures).flatten()
+    low, high = (edge.flatten(1) for edge in left(halved(pictures), pictures, 2))
+    for k, four in itertools.product(range(4), range(81)):
+        alike = (mean == mean[four]) & (fours[:, :k] == fours[four, :k]).all(1)
+        wanted = list(range(int(low[four, k]), int(high[four, k]) + 1))
+        assert fours[alike, k].unique().tolist() == wanted
 
 
 @pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
-def test_a_pixel_hangs_on_those_before_it_only(options):
+def test_a_pixel_hangs_on_all_means_and_on_those_before_it_only(options):
     model = build(**options)
-    when = order(model)
-    assert sorted(when.flatten().tolist()) == list(range(model.size**2))
-    u, known = model.quantised(torch.rand(1, len(model.bands), model.size, model.size).double())
-    u.requires_grad_()
-    numbers = model.numbers(u, known)
-    for place in itertools.product(range(model.size), repeat=2):
-        (grad,) = torch.autograd.grad(numbers[:, :, *place].square().sum(), u, retain_graph=True)
-        seen = grad.abs().amax((0, 1)) > 0
-        assert not seen[when >= when[place]].any()
-        assert when[place] == 0 or seen.any()
-
-
-def test_fine_pixels_see_given_ones_all_around_them():
-    u, known = (model := build(coarser=4)).quantised(torch.rand(1, 1, 8, 8).double())
-    u.requires_grad_()
-    model.numbers(u, known)[:, :, 1, 1].square().sum().backward()
-    assert (u.grad[0, 0][model.every[1]] != 0).all()
-
-
-def test_given_pixels_lie_around_the_middle():
-    middles = [list(range(32)[every[1]]) for every in build(size=32, width=(8, 8, 8)).every]
-    assert [pixels[0] + pixels[-1] for pixels in middles] == [32, 30, 31]
-    assert [len(pixels) for pixels in middles] == [8, 16, 32]
+    u, _ = model.quantised(torch.rand(1, len(model.bands), model.size, model.size).double())
+    for scale, part in zip(model.scales, model.pyramid(u), strict=True):
+        means = scale.means(part).requires_grad_() if scale.coarser is not None else None
+        part = part.clone().requires_grad_()
+        numbers = scale.numbers(part, torch.ones_like(part[:, :1]), means=means)
+        for i, (row, column) in enumerate(itertools.product(range(scale.size), repeat=2)):
+            asked = [part] if means is None else [part, means]
+            found = torch.autograd.grad(numbers[:, :, row, column].square().sum(), asked, retain_graph=True)
+            seen, *around = (grad.abs().amax((0, 1)).flatten() > 0 for grad in found)
+            assert not seen[i:].any()
+            assert i == 0 or seen.any()
+            for means_seen in around:
+                assert means_seen.sum() >= min(4, len(means_seen))
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
 def test_cached_and_naive_sampling_draw_the_same(options):
     model = build(**options)
-    n, bands, size = 4, len(model.bands), model.size
+    n, bands, size, most = 4, len(model.bands), model.size, model.pixel.levels - 1
     y = torch.randn(n, len(model.conditions)).double() if model.conditions else None
     x = torch.rand(n, bands, size, size).double()
     for mask in (torch.zeros(size, size, dtype=torch.bool), torch.rand(size, size) < 0.4):
-        rng, done = torch.Generator().manual_seed(5), mask.clone()
-        u, known = model.quantised(torch.where(mask, x, 0.5))
-        for every in model.every:
-            for row in range(size)[every[1]]:
-                columns = range(size)[every[2]]
-                chance = torch.rand(len(columns), n, 1 + bands, generator=rng, dtype=torch.float64)
-                for at, column in enumerate(columns):
-                    if not done[row, column]:
-                        numbers = model.numbers(u, known, y)[:, :, row, column]
-                        u[:, :, row, column] = model.pixel.draw(numbers, chance[at])
-                        done[row, column] = True
+        rng, known = torch.Generator().manual_seed(5), (x * most).round()
+        edges = [(torch.where(mask, known, 0), torch.where(mask, known, most))]
+        while len(edges) < len(model.scales):
+            edges.insert(0, tuple(halved(edge) for edge in edges[0]))
+        means = None
+        for scale, (low, high) in zip(model.scales, edges, strict=True):
+            u, seen = torch.zeros_like(low), torch.ones_like(low[:, :1])
+            for row in range(scale.size):
+                chance = torch.rand(scale.size, n, 1 + bands, generator=rng, dtype=torch.float64)
+                for column in range(scale.size):
+                    here = (..., row, column)
+                    least, greatest = low[here], high[here]
+                    if means is not None:
+                        four = (
+                            ...,
+                            slice(row // 2 * 2, row // 2 * 2 + 2),
+                            slice(column // 2 * 2, column // 2 * 2 + 2),
+                        )
+                        mean = 4 * means[..., row // 2, column // 2]
+                        least = torch.maximum(least, mean - high[four].sum((2, 3)) + high[here])
+                        greatest = torch.minimum(greatest, mean + 3 - low[four].sum((2, 3)) + low[here])
+                    given = None if means is None else model.pixel.level(means)
+                    numbers = scale.numbers(u, seen, y, given)[here]
+                    within = model.pixel.level(least), model.pixel.level(greatest)
+                    u[here] = model.pixel.draw(numbers, chance[column], within)
+                    low[here] = high[here] = model.pixel.index(u[here])
+            means = model.pixel.index(u)
         given = torch.where(mask, x, torch.nan)
         drawn = model.complete(given, mask, torch.Generator().manual_seed(5), y=y)
         torch.testing.assert_close(drawn, (u + 1) / 2, rtol=0, atol=1e-12)
+        assert ((drawn - known / most).abs()[..., mask] < 1e-12).all()
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    """A model of 3 x 3 pixels of two levels, all pictures that there are, and their log probabilities."""
-    model = build(size=3, levels=2, width=(8, 8), vertical=(1,), mixtures=2, by=0.4)
-    x = torch.tensor(list(itertools.product((0.0, 1.0), repeat=9))).view(-1, 1, 3, 3).double()
+TINY = {
+    "one band": {"levels": 4},
+    "two bands": {"levels": 2, "bands": ("r", "g")},
+    "one mean": {"levels": 6, "mixtures": 1},
+}
+
+
+@pytest.fixture(scope="module", params=TINY.values(), ids=TINY)
+def tiny(request):
+    """A model of 2 x 2 pixels and their mean, all pictures that there are, and their log probabilities."""
+    model = build(size=2, width=(8, 8), vertical=(1,), by=0.3, **request.param)
+    places = torch.linspace(0, 1, model.pixel.levels).tolist()
+    x = torch.tensor(list(itertools.product(places, repeat=4 * len(model.bands)))).double()
+    x = x.view(-1, len(model.bands), 2, 2)
     with torch.no_grad():
         return model, x, model.log_prob(x)
 
@@ -105,15 +125,45 @@ def test_the_probabilities_of_all_pictures_sum_to_one(tiny):
     assert log_p.std() > 0.5  # and are not all alike
 
 
+@torch.no_grad()
+def test_and_over_three_scales():
+    model = build(size=4, levels=2, width=(8, 8, 8), vertical=(1,))
+    x = torch.tensor(list(itertools.product((0.0, 1.0), repeat=16))).view(-1, 1, 4, 4).double()
+    assert float(model.log_prob(x).exp().sum()) == pytest.approx(1, abs=1e-9)
+
+
+@torch.no_grad()
+def test_those_of_the_pixels_of_each_mean_sum_to_one(tiny):
+    model, x, _ = tiny
+    finest = model.scales[-1]
+    p = finest.log_prob(x).exp()
+    means = (model.pixel.index(finest.means(2 * x - 1))).flatten(1)
+    for mean in means.unique(dim=0):
+        assert float(p[(means == mean).all(1)].sum()) == pytest.approx(1, abs=1e-9)
+
+
 def test_pictures_are_drawn_as_often_as_is_said(tiny):
     assert drawn_as_often_as_is_said(*tiny)
 
 
+@torch.no_grad()
+def test_a_pixels_pmf_is_what_enumeration_gives(tiny):
+    model, x, log_p = tiny
+    means = model.pixel.index(model.scales[-1].means(2 * x - 1)).flatten(1)
+    for i in (3, 17, len(x) // 2, len(x) - 2):
+        same = (means == means[i]).all(1) & (x[:, :, 0] == x[i, :, 0]).flatten(1).all(1)
+        level = model.pixel.index(2 * x[:, 0, 1, 0] - 1).long()
+        p = torch.zeros(model.pixel.levels).double().index_add_(0, level[same], log_p.exp()[same])
+        torch.testing.assert_close(model.pmf(x[i : i + 1], 1, 0)[0], p / p.sum(), rtol=1e-6, atol=1e-9)
+
+
+@torch.no_grad()
 def test_the_map_sums_to_the_likelihood_and_that_to_the_scales():
     model = build(bands=("i", "r", "g"))
     x = torch.rand(4, 3, 8, 8).double()
     torch.testing.assert_close(model.log_prob_map(x).sum((1, 2, 3)), model.log_prob(x))
-    parts = [scale.log_prob(x[every]) for scale, every in zip(model.scales, model.every, strict=True)]
+    pyramid = model.pyramid(model.quantised(x)[0])
+    parts = [scale.log_prob((u + 1) / 2) for scale, u in zip(model.scales, pyramid, strict=True)]
     torch.testing.assert_close(sum(parts), model.log_prob(x))
 
 
@@ -123,16 +173,18 @@ def test_a_drawing_goes_from_coarse_to_fine_and_keeps_what_is_known():
     steps = list(model.drawing(x, masks, torch.Generator().manual_seed(0)))
     assert len(steps) == 2 + 4 + 8
     counts = [int(torch.isfinite(step).sum()) for step in steps]
-    assert counts == sorted(counts) and torch.isfinite(steps[1][model.every[0]]).all()
+    assert counts == sorted(counts) and torch.isfinite(steps[1]).all()
     at = masks[:, None]
-    torch.testing.assert_close(steps[-1][at], (x[at] * 7).round() / 7)
     for step in steps:
-        assert torch.isfinite(step[at]).all()
+        torch.testing.assert_close(step[at], ((x[at] * 7).round() / 7))
+    (drawn,) = itertools.islice(model.drawing(x, masks & False, torch.Generator().manual_seed(0)), 5, 6)
+    *_, last = model.drawing(x, masks & False, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(halved((last * 7).round()), halved((drawn * 7).round()))
 
 
 @torch.no_grad()
-def test_before_training_it_is_linear_between_what_is_given():
-    """Of a smooth field: a pixel between given ones is near their mean, from the first step on."""
+def test_before_training_it_is_linear_around_the_means():
+    """Of a smooth field: a pixel is near what the means around it and the pixels before let expect."""
     y, x = np.mgrid[:16, :16] / 16
     phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (200, 2, 1, 1))
     field = 0.5 + 0.2 * np.sin(5 * x + phase[:, 0]) + 0.2 * np.sin(4 * y + phase[:, 1])
@@ -140,21 +192,16 @@ def test_before_training_it_is_linear_between_what_is_given():
     model = Multiscale(("r",), 16, width=(8, 8), vertical=(1,), horizontal=1).eval()
     model.warm_start([field])
     u, known = model.quantised(field)
-    left = (model.numbers(u, known)[:, -1] - u[:, 0]).abs()
-    left[model.every[0]] = 0
-    assert float(left[:, 2:-2, 2:-2].mean()) < 0.006
+    off = (model.numbers(u, known)[:, -1] - u[:, 0]).abs()
+    assert float(off[:, 2:-2, 2:-2].mean()) < 0.006
 
 
-def test_a_finer_scale_alone_wants_what_is_given_and_counts_the_rest():
-    torch.manual_seed(0)
+def test_a_finer_scale_alone_draws_nothing():
     model = PixelCNN(("r",), 6, levels=4, width=8, vertical=(1,), horizontal=1, coarser=1).eval()
-    x, mask = torch.rand(2, 1, 6, 6), torch.zeros(6, 6, dtype=torch.bool)
-    assert (model.log_prob_map(x)[:, :, ::2, ::2] == 0).all()
+    x = torch.rand(2, 1, 6, 6)
     assert torch.allclose(model.bits(x).mean(), model.loss(x)["loss"])
-    with pytest.raises(BadInput, match="mask: wanted True for every second pixel"):
-        model.complete(x, mask)
-    mask[::2, ::2] = True
-    assert torch.isfinite(model.complete(x, mask)).all()
+    with pytest.raises(BadInput, match="PixelCNN: it draws pixels given their means, wanted Multiscale"):
+        model.complete(x, torch.zeros(6, 6, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(

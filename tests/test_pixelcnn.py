@@ -33,6 +33,7 @@ SHAPES = {
     "down and up twice": {"vertical": (1, 0, 1), "horizontal": 2},
     "three bands": {"bands": ("i", "r", "g"), "vertical": (1, 1)},
     "opposite": {"opposite": 1, "vertical": (1, 1)},
+    "opposite, leaning": {"opposite": 1, "lean": True, "bands": ("r", "g")},
     "opposite, told": {"opposite": 1, "conditions": ("mass",)},
     "masked": {"blind_spot": True, "horizontal": 2},
     "told": {"conditions": ("mass", "color"), "vertical": (1, 1)},
@@ -378,6 +379,8 @@ def test_images_that_do_not_fit_are_one_clear_error():
         ({"horizontal": 1.5}, "horizontal=1.5"),
         ({"opposite": -1}, "opposite=-1"),
         ({"opposite": 1, "blind_spot": True}, "wanted one of them"),
+        ({"lean": True}, "lean=True with opposite=0"),
+        ({"coarser": 1, "holes": True}, "coarser=1 with holes=True"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(options, reason):

@@ -77,6 +77,15 @@ def test_the_held_out_galaxies_are_the_last_ids_by_sha1_and_images_are_cropped(k
     assert images.shape == (28, 28) and np.array_equal(mask, held_out(images.id, share=0.25))
 
 
+def test_a_recipe_can_crop_about_where_the_galaxies_are(kitchen):
+    path = kitchen(("crop = 28", "crop = 28\ncenter = true"))
+    with np.load(path.parent / "galaxies.npz") as file:
+        moved = np.roll(file["images"], (2, -1), axis=(2, 3))
+        np.savez(path.parent / "galaxies.npz", images=moved, id=file["id"])
+    images, _ = recipe.load_data(recipe.read(path), path.parent)
+    assert np.array_equal(images.pixels, moved[:, :, 4:32, 1:29])
+
+
 def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(kitchen):
     one, again = cook(kitchen(), "a"), cook(kitchen(), "b")
     other = cook(kitchen(("seed = 3", "seed = 4")), "c")

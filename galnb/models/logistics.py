@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -60,63 +61,118 @@ class Logistics:
             rows[band] = rows[band] + slope[:, place] * left[:, before]
         return torch.stack(rows, dim=1)
 
-    def log_prob(self, numbers: Tensor, u: Tensor, *, each: bool = False) -> Tensor:
+    def log_prob(
+        self, numbers: Tensor, u: Tensor, within: tuple[Tensor, Tensor] | None = None, *, each: bool = False
+    ) -> Tensor:
         """Log probability (n, ...) in nats of pixels' levels u (n, band, ...); with `each`, (n, band, ...).
 
-        That of each band is given those before it. `numbers` are (n, number, ...).
+        That of each band is given those before it. `numbers` are (n, number, ...); `within` are the lowest
+        and the highest levels u (n, band, ...) that are left to each, where that is known.
         """
         n = max(1, PART // max(1, math.prod(u.shape[2:])))
         if len(u) > n and not each:
-            parts = zip(numbers.split(n), u.split(n), strict=True)
+            parts = zip(numbers.split(n), u.split(n), _split(within, n), strict=False)
             return torch.cat([self.log_prob(*part) for part in parts])
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
         u = u.contiguous()
-        log_p = self._levels(u[:, :, None], self.means(offset, slope, expected, u), log_scale)
-        if not each:
+        mean = self.means(offset, slope, expected, u)
+        log_p = self._between(u[:, :, None], u[:, :, None], mean, log_scale)
+        if within is None and not each:
             return torch.logsumexp(log_weight + log_p.sum(1), dim=1)
-        joint = torch.logsumexp(log_weight[:, None] + log_p.cumsum(1), dim=2)
-        return torch.diff(joint, dim=1, prepend=torch.zeros_like(joint[:, :1]))
+        joint = log_weight[:, None] + log_p.cumsum(1)
+        left = 0 if within is None else self._between(*(edge[:, :, None] for edge in within), mean, log_scale)
+        log_p = torch.logsumexp(joint, dim=2) - torch.logsumexp(joint - log_p + left, dim=2)
+        return log_p if each else log_p.sum(1)
 
-    def pmf(self, numbers: Tensor, before: Tensor) -> Tensor:
+    def pmf(self, numbers: Tensor, before: Tensor, within: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Probabilities (n, level) of the band after those whose levels u are `before` (n, bands).
 
-        `numbers` are (n, number), of one pixel each.
+        `numbers` are (n, number), of one pixel each; `within` are as in `log_prob`, (n, band).
         """
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
         band = before.shape[1]
         mean = self.means(offset, slope, expected, F.pad(before, (0, self.n_bands - band)))
         if band:
-            known = self._levels(before[..., None], mean[:, :band], log_scale[:, :band])
+            known = self._between(before[..., None], before[..., None], mean[:, :band], log_scale[:, :band])
             log_weight = torch.log_softmax(log_weight + known.sum(1), dim=1)
         grid = torch.linspace(-1, 1, self.levels, dtype=numbers.dtype, device=numbers.device)
-        log_p = self._levels(grid, mean[:, band, :, None], log_scale[:, band, :, None])  # (n, mixture, level)
-        return torch.logsumexp(log_weight[:, :, None] + log_p, dim=1).exp()
+        log_p = self._between(grid, grid, mean[:, band, :, None], log_scale[:, band, :, None])
+        log_p = torch.logsumexp(log_weight[:, :, None] + log_p, dim=1)  # (n, level)
+        if within is None:
+            return log_p.exp()
+        low, high = (edge[:, band, None] for edge in within)
+        outside = (grid < low - self.half) | (grid > high + self.half)
+        return torch.softmax(log_p.masked_fill(outside, -torch.inf), dim=1)
 
-    def draw(self, numbers: Tensor, chance: Tensor) -> Tensor:
-        """Levels u (n, band), drawn by `chance` (n, 1 + band) of 0 to 1: one to choose, and one a band."""
+    def draw(self, numbers: Tensor, chance: Tensor, within: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Levels u (n, band), drawn by `chance` (n, 1 + band) of 0 to 1: one to choose, and one a band.
+
+        With levels `within` which they are, as in `log_prob`, each band chooses anew.
+        """
         log_weight, offset, log_scale, slope, expected = self.split(numbers)
-        chosen = (log_weight.exp().cumsum(1) < chance[:, :1]).sum(1).clamp_max(self.mixtures - 1)
-        of = lambda values: torch.take_along_dim(values, chosen[:, None, None], dim=2)[..., 0]  # noqa: E731
-        mean, slope = expected + of(offset), of(slope)
-        wide = of(log_scale).exp() * torch.logit(chance[:, 1:], eps=1e-7)
-        levels: list[Tensor] = []
+        if within is None:
+            chosen = (log_weight.exp().cumsum(1) < chance[:, :1]).sum(1).clamp_max(self.mixtures - 1)
+            wide = log_scale.exp() * torch.logit(chance[:, 1:, None], eps=1e-7)
+        u = torch.zeros_like(expected)
         for band in range(self.n_bands):
-            center = mean[:, band] + wide[:, band]
-            for place, (to, before) in enumerate(self.pairs):
-                if to == band:
-                    center = center + slope[:, place] * (levels[before] - expected[:, before])
-            levels.append(self.nearest(center))
-        return torch.stack(levels, dim=1)
+            mean = self.means(offset, slope, expected, u)[:, band]
+            if within is None:
+                drawn = torch.take_along_dim(mean + wide[:, band], chosen[:, None], dim=1)[:, 0]
+                u[:, band] = self.nearest(drawn)
+                continue
+            low, high = (edge[:, band, None] for edge in within)
+            log_p = log_weight + self._between(low, high, mean, log_scale[:, band])
+            drawn = self._drawn(log_p, mean, log_scale[:, band], low, high, chance[:, 1 + band])
+            u[:, band] = torch.minimum(torch.maximum(self.nearest(drawn), low[:, 0]), high[:, 0])
+            log_weight = log_weight + self._between(
+                u[:, band, None], u[:, band, None], mean, log_scale[:, band]
+            )
+        return u
 
     def nearest(self, u: Tensor) -> Tensor:
         """The level u nearest to each number, the ends for what lies beyond."""
-        return (((u.clamp(-1, 1) + 1) / (2 * self.half)).round() * (2 * self.half)) - 1
+        return self.level(self.index(u.clamp(-1, 1)))
 
-    def _levels(self, u: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """Log probability of levels u under one logistic each."""
+    def index(self, u: Tensor) -> Tensor:
+        """Which of the levels is nearest to each u, as whole numbers from 0."""
+        return ((u + 1) / (2 * self.half)).round()
+
+    def level(self, index: Tensor) -> Tensor:
+        """The level u of each whole number from 0."""
+        return index * (2 * self.half) - 1
+
+    def _between(self, low: Tensor, high: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """Log probability under one logistic each of all levels from the lowest to the highest."""
         slope = (-log_scale).exp()
-        middle, reach = slope * (u - mean), slope * self.half
-        more, less = F.softplus(-middle - reach), F.softplus(middle - reach)
+        above, below = slope * (high + self.half - mean), slope * (low - self.half - mean)
+        less, more = F.softplus(-above), F.softplus(below)
         # log(sigmoid(a) - sigmoid(b)) = logsigmoid(a) + logsigmoid(-b) + log(1 - exp(b - a))
-        inside = torch.log(-torch.expm1(-2 * reach)) - more - less
-        return torch.where(u < self.half - 1, -more, torch.where(u > 1 - self.half, -less, inside))
+        inside = torch.log(-torch.expm1(-slope * (high - low + 2 * self.half))) - less - more
+        first, last = low < self.half - 1, high > 1 - self.half
+        inside = torch.where(first, torch.where(last, 0.0, -less), inside)
+        return torch.where(last & ~first, -more, inside)
+
+    def _drawn(self, log_p, mean, log_scale, low, high, chance) -> Tensor:
+        """One number (n,) of each mixture (n, mixture) of logistics that are cut off, by one chance (n,):
+        what is left of it by the choice is as even as it was."""
+        shares = torch.softmax(log_p, dim=1).cumsum(1)
+        chosen = (shares < chance[:, None]).sum(1).clamp_max(self.mixtures - 1)[:, None]
+        upto, own = shares.gather(1, chosen), torch.softmax(log_p, dim=1).gather(1, chosen)
+        chance = ((chance[:, None] - upto + own) / own).clamp(1e-7, 1 - 1e-7)
+        mean, scale = mean.gather(1, chosen), log_scale.gather(1, chosen).exp()
+        below = torch.where(low < self.half - 1, -torch.inf, (low - self.half - mean) / scale)
+        above = torch.where(high > 1 - self.half, torch.inf, (high + self.half - mean) / scale)
+        turned = below + above > 0  # so that what is drawn lies in the lower tail, where numbers are exact
+        below, above = torch.where(turned, -above, below), torch.where(turned, -below, above)
+        chance = torch.where(turned, 1 - chance, chance)
+        log_share = torch.logaddexp(
+            (1 - chance).log() + F.logsigmoid(below), chance.log() + F.logsigmoid(above)
+        )
+        found = log_share - torch.log(-torch.expm1(log_share))
+        return (mean + scale * torch.where(turned, -found, found))[:, 0]
+
+
+def _split(within, n: int):
+    if within is None:
+        return itertools.repeat(None)
+    return zip(*(edge.split(n) for edge in within), strict=True)

@@ -8,28 +8,32 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from .means import halved, summed
 from .pixelcnn import PixelCNN
 from .pixelwise import Pixelwise
+from .raster import Raster
 
 
 class Multiscale(Pixelwise):
-    """Several PixelCNNs: one of every 4th pixel of every 4th row, and others of those between, given these.
+    """Several PixelCNNs: one of a small picture of means, and others of pixels given the means of 2 x 2.
 
-    The Multi-Scale PixelRNN (van den Oord+2016, section 3.6) with PixelCNNs, and with an exact likelihood:
-    the finer ones keep the pixels that they are given. A galaxy's flux, color and shape are settled in few
-    pixels, in which they are most of what there is to know, and not row by row.
+    As the Multi-Scale PixelRNN (van den Oord+2016, section 3.6) and PixelPyramids (Mahajan & Roth 2021) it
+    settles a galaxy's flux, color and shape in few pixels, and not row by row. These are means, in which
+    noise is small and a shape is most of what there is to know. They are whole levels, rounded down, and a
+    pixel can only have those that its mean and the pixels before leave to it: the likelihood is that of the
+    picture's levels, exact.
 
     Parameters
     ----------
     bands : tuple of str
     size : int
-        Pixels a side.
+        Pixels a side: of half as many is each next coarser picture.
     levels, vertical, horizontal, mixtures, conditions, dropout
         As `PixelCNN` has them, alike at all scales.
     width : tuple of int
-        Channels at each scale, the coarsest first: pixels are twice as dense at each next one.
+        Channels at each scale, the coarsest first.
     opposite, coarser : int
-        Gated blocks that look at the opposite side, and, but for the coarsest, at what is given.
+        Gated blocks that look at the opposite side, and, but for the coarsest, at the means.
 
     Examples
     --------
@@ -60,63 +64,84 @@ class Multiscale(Pixelwise):
             raise ValueError(f"coarser={coarser!r}, wanted a whole number of at least 1")
         self.conditions = tuple(conditions)
         options = {"levels": levels, "vertical": vertical, "horizontal": horizontal, "mixtures": mixtures}
-        options |= {"opposite": opposite, "conditions": self.conditions, "dropout": dropout}
-        pixels, self.every, scales = range(self.size), [], []
-        for channels in width[:0:-1]:  # from the finest
-            given = min((0, 1), key=lambda first: _off_center(pixels[first::2], self.size))  # noqa: B023
-            scales.append(
-                PixelCNN(bands, len(pixels), width=channels, coarser=coarser, given=given, **options)
-            )
-            self.every.append(_at(pixels))
-            pixels = pixels[given::2]
-        scales.append(PixelCNN(bands, len(pixels), width=width[0], **options))
-        self.every.append(_at(pixels))
-        self.every.reverse()
-        self.scales = nn.ModuleList(reversed(scales))
+        options |= {
+            "opposite": opposite,
+            "lean": bool(opposite),
+            "conditions": self.conditions,
+            "dropout": dropout,
+        }
+        scales = []
+        for k, channels in enumerate(width[::-1]):
+            small = -(-self.size // 2**k)
+            more = {"width": channels, "coarser": coarser if k < len(width) - 1 else 0}
+            scales.insert(0, PixelCNN(bands, small, **more, **options))
+        self.scales = nn.ModuleList(scales)
 
     def numbers(self, u: Tensor, known: Tensor, y: Tensor | None = None) -> Tensor:
-        """What `pixel` wants to know of each pixel (n, number, y, x), given those of its scale before it and
-        all of the coarser scales."""
-        numbers = u.new_zeros(len(u), self.pixel.numbers, *u.shape[2:])
-        for scale, every in reversed(list(zip(self.scales, self.every, strict=True))):
-            numbers[every] = scale.numbers(u[every], known[every], y)
-        return numbers
+        """What `pixel` wants to know of each pixel (n, number, y, x), given its mean and those before it."""
+        return self.scales[-1].numbers(u, known, y)
+
+    def within(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        return self.scales[-1].within(u)
+
+    def pyramid(self, u: Tensor) -> list[Tensor]:
+        """Levels (n, band, ...) of each scale of a picture's levels u, the coarsest first."""
+        pictures = [u]
+        for scale in self.scales[:0:-1]:
+            pictures.insert(0, scale.means(pictures[0]))
+        return pictures
+
+    def log_probs(self, u: Tensor, known: Tensor, y: Tensor | None = None, *, each: bool = False) -> Tensor:
+        """Log probability of each pixel (n, y, x), or of each of its bands (n, band, y, x): of its own level
+        given its mean, and an even share of what that of its mean is."""
+        total, pixels = 0, torch.ones_like(u[:1, :1])  # of which the mean is
+        for scale, part in reversed(list(zip(self.scales, self.pyramid(u), strict=True))):
+            log_p = scale.log_probs(part, torch.ones_like(part[:, :1]), y, each=each)
+            total = total + self._spread(log_p / (pixels if each else pixels[0]))
+            pixels = summed(pixels)
+        return total
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
-        """Bits per dimension; in training only of the scales that learn, as others tell them nothing."""
-        u, known = self.quantised(x)
-        nats = 0
-        for scale, every in zip(self.scales, self.every, strict=True):
-            if not self.training or any(value.requires_grad for value in scale.parameters()):
-                log_p = self.pixel.log_prob(scale.numbers(u[every], known[every], y), u[every])
-                nats = nats - (log_p * scale.asked(known[every])[:, 0]).sum()
+        """Bits per dimension of the scales that learn, as others tell them nothing; of all, where none does."""
+        (u, known), nats = self.quantised(x), 0
+        scales = list(zip(self.scales, self.pyramid(u), strict=True))
+        learning = [one for one in scales if any(value.requires_grad for value in one[0].parameters())]
+        for scale, part in learning or scales:
+            nats = nats - scale.log_probs(part, torch.ones_like(part[:, :1]), y).sum()
         return {"loss": nats / (known.sum() * len(self.bands) * math.log(2))}
 
     @torch.no_grad()
     def drawing(
         self, x: Tensor, mask: Tensor, generator: torch.Generator | None = None, *, y: Tensor | None = None
     ) -> Iterator[Tensor]:
-        """The pictures of `complete` as they are drawn, once a row of each scale; NaN where not yet."""
-        mask = self.known_at(mask, x).clone()
-        x = x.to(self.device).clone()
-        for scale, every in zip(self.scales, self.every, strict=True):
-            for part in scale.drawing(x[every], mask[every], generator, y=y):
-                out = torch.where(mask[:, None], x, torch.nan)
-                out[every] = torch.where(torch.isnan(part), out[every], part)
-                yield out
-            x[every], mask[every] = part, True
+        """The pictures of `complete` as they are drawn, once a row of each scale: a pixel is its mean's level
+        until it has one of its own, and NaN before.
+
+        A mean is drawn so that it goes with those of its pixels that are known, of which it is told no more.
+        """
+        mask = self.known_at(mask, x)[:, None].expand(-1, len(self.bands), -1, -1)
+        index = self.pixel.index(self.quantised(torch.where(mask, x.to(self.device), 0.5))[0])
+        known = torch.where(mask, (self.pixel.level(index) + 1) / 2, torch.nan)
+        open_to = [(index.where(mask, 0), index.where(mask, self.pixel.levels - 1))]
+        for _ in self.scales[1:]:
+            open_to.append(tuple(halved(edge) for edge in open_to[-1]))
+        means = picture = None
+        for scale, edges in zip(self.scales, reversed(open_to), strict=True):
+            settled, u = (edges[0] == edges[1]).all(1), self.pixel.level(edges[0])
+            raster = Raster(scale, u, settled, scale.told(y, len(x)), means, edges)
+            for part in raster.drawn(generator):
+                found = self._spread(part)
+                found = found if picture is None else torch.where(torch.isnan(found), picture, found)
+                yield torch.where(mask, known, found)
+            means, picture = 2 * part - 1, found
+
+    def _spread(self, x: Tensor) -> Tensor:
+        """(..., size, size) of fewer pixels (..., y, x), each many times."""
+        every = 2 ** (self.size - 1).bit_length() // 2 ** (x.shape[-1] - 1).bit_length()
+        x = x.repeat_interleave(every, -1).repeat_interleave(every, -2)
+        return x[..., : self.size, : self.size]
 
     @torch.no_grad()
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
-        for scale, every in zip(self.scales, self.every, strict=True):
-            scale.warm_start((x[every] for x in batches), y)
-
-
-def _at(pixels: range) -> tuple:
-    """Where these rows and columns are in pictures (..., y, x)."""
-    return (..., slice(pixels.start, None, pixels.step), slice(pixels.start, None, pixels.step))
-
-
-def _off_center(pixels: range, size: int) -> float:
-    """How far the middle of these rows is from that of all."""
-    return abs(pixels[0] + pixels[-1] - (size - 1)) if pixels else size
+        for k, scale in enumerate(self.scales):
+            scale.warm_start(((self.pyramid(self.quantised(x)[0])[k] + 1) / 2 for x in batches), y)

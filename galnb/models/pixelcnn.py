@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import BadInput
 from .blocks import zeroed
+from .means import halved, left
 from .pixelwise import Pixelwise
 from .raster import Raster
 from .stacks import Coarser, Gated, Level, Opposite, Window, alive
@@ -49,12 +50,13 @@ class PixelCNN(Pixelwise):
         Whether a pixel knows where in the picture it is. Without, the network is the same everywhere.
     opposite : int
         Gated blocks that look at the upper half turned by 180 degrees, and tell the lower half what stands
-        opposite: galaxies are nearly symmetric so. None: 0. Not with `blind_spot`.
+        opposite: galaxies are nearly symmetric so. None: 0. Not with `blind_spot`, nor of one pixel.
+    lean : bool
+        Whether, with `opposite`, the mean of each logistic also moves with the level that stands opposite, by
+        a share that the network says: so a galaxy can be as symmetric as its upper half lets expect.
     coarser : int
-        Gated blocks that look at every second pixel of every second row, which are given beforehand and
-        seen by all others, of which alone the likelihood then is. None: 0. Not with `blind_spot`.
-    given : int
-        Row and column of the first of these: 0 or 1.
+        Gated blocks that look at the means of 2 x 2 pixels, in whole levels, which are given beforehand: the
+        likelihood is then that of the pixels given their means. None: 0. Not with `blind_spot`.
     conditions : tuple of str
         Names of the numbers y (n, condition) that the model is told; NaN is unknown.
     blind_spot : bool
@@ -87,19 +89,19 @@ class PixelCNN(Pixelwise):
         mixtures: int = 5,
         place: bool = True,
         opposite: int = 0,
+        lean: bool = False,
         coarser: int = 0,
-        given: int = 0,
         conditions: tuple[str, ...] = (),
         blind_spot: bool = False,
         holes: bool = False,
         dropout: float = 0.0,
     ):
         super().__init__(bands, size, levels, mixtures, place=place, holes=holes)
-        self._check(vertical, horizontal, opposite, coarser, given, blind_spot)
+        self._check(vertical, horizontal, opposite, lean, coarser, blind_spot)
         self.conditions = tuple(conditions)
         b, seen = len(self.bands), 2 * len(self.bands) + 1
         options = {"told": 2 * len(self.conditions), "dropout": dropout}
-        # The linear autoregression, another for each place beside given pixels.
+        # The linear autoregression, another for each of a mean's four pixels.
         self.straight = Window(seen, 4 * b if coarser else b, top=3, left=3, right=3, last=3)
         zeroed(self.straight).requires_grad_(False)
         self.above = self.opposite = self.coarser = None
@@ -108,10 +110,10 @@ class PixelCNN(Pixelwise):
             options |= {"top": 1, "left": 1, "right": 1, "last": 2}
         else:
             self.above = Window(seen, width, top=3, bottom=-1, left=3, right=3)
-            if opposite:
+            if opposite and self.size > 1:
                 self.opposite = Opposite(seen, width, opposite, **options)
             if coarser:
-                self.coarser = Coarser(seen, b, width, coarser, given, **options)
+                self.coarser = Coarser(seen, b, width, coarser, **options)
             self.vertical = Level(width, tuple(vertical), **options)
             self.tell = alive(nn.Conv2d(width, (horizontal + 1) * width, 1))
             self.first = Window(seen, width, top=0, left=4, right=-1)
@@ -119,6 +121,9 @@ class PixelCNN(Pixelwise):
         self.blocks = nn.ModuleList(Gated(width, **options) for _ in range(horizontal))
         self.mix = alive(nn.Conv2d(width, width, 1))
         self.say = zeroed(nn.Conv2d(width, self.pixel.said, 1))
+        self.lean = None
+        if lean and self.opposite is not None:
+            self.lean = zeroed(nn.Conv2d(width, b * mixtures, 1))
         where = places(size) if place else torch.zeros(1, 0, size, size)
         self.register_buffer("where", where, persistent=False)
         self.located = zeroed(nn.Conv2d(where.shape[1], width, 1, bias=False)) if place else None
@@ -129,15 +134,17 @@ class PixelCNN(Pixelwise):
         with torch.no_grad():
             self._parts(self.say.bias)[2].copy_(torch.linspace(-3, 0, mixtures))
 
-    def _check(self, vertical, horizontal, opposite, coarser, given, blind_spot) -> None:
+    def _check(self, vertical, horizontal, opposite, lean, coarser, blind_spot) -> None:
         for name, value in (("horizontal", horizontal), ("opposite", opposite), ("coarser", coarser)):
             if not isinstance(value, int) or value < 0:
                 raise ValueError(f"{name}={value!r}, wanted a whole number of at least 0")
         for name, value in (("opposite", opposite), ("coarser", coarser)):
             if value and blind_spot:
                 raise ValueError(f"{name}={value} with blind_spot=True, wanted one of them")
-        if given not in (0, 1):
-            raise ValueError(f"given={given!r}, wanted 0 or 1")
+        if lean and not opposite:
+            raise ValueError("lean=True with opposite=0, wanted opposite of at least 1")
+        if coarser and self.holes:
+            raise ValueError(f"coarser={coarser} with holes=True, wanted one of them")
         if not vertical or any(not isinstance(blocks, int) or blocks < 0 for blocks in vertical):
             raise ValueError(f"vertical={vertical}, wanted numbers of blocks, one a resolution")
 
@@ -166,9 +173,28 @@ class PixelCNN(Pixelwise):
 
     # the network
 
-    def numbers(self, u: Tensor, known: Tensor, y: Tensor | None = None) -> Tensor:
-        """What `pixel` wants to know of each pixel (n, number, y, x), given those before it."""
+    def means(self, u: Tensor) -> Tensor:
+        """Levels u (n, band, y / 2, x / 2) of the means of 2 x 2 pixels, rounded down."""
+        return self.pixel.level(halved(self.pixel.index(u)))
+
+    def within(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        """What the means leave open to each pixel: lowest and highest levels u (n, band, y, x)."""
+        if self.coarser is None:
+            return None
+        index = self.pixel.index(u)
+        low, high = left(halved(index), index, self.pixel.levels - 1)
+        return self.pixel.level(low), self.pixel.level(high)
+
+    def numbers(
+        self, u: Tensor, known: Tensor, y: Tensor | None = None, means: Tensor | None = None
+    ) -> Tensor:
+        """What `pixel` wants to know of each pixel (n, number, y, x), given those before it.
+
+        With `coarser` the levels of the `means` are those of u, if none are given.
+        """
         told, seen = self.told(y, len(u)), self.inputs(u, known)
+        if self.coarser is not None:
+            means = self.all_seen(self.means(u) if means is None else means)
         seen = seen.contiguous(memory_format=torch.channels_last)
         h = self.first(seen)
         h = h if self.located is None else h + self.located(self.where)
@@ -179,35 +205,47 @@ class PixelCNN(Pixelwise):
                 said = self.opposite(seen, told)
                 v = v + F.pad(said, (0, 0, v.shape[2] - said.shape[2], 0))
             if self.coarser is not None:
-                above, along = self.coarser(seen, told)
+                above, along = self.coarser(means, u.shape[2:], told)
                 v, h = v + above, h + along
             v = self.vertical(v, told)
             first, *more = self.tell(F.silu(v)).split(self.config["width"], dim=1)
             h = h + first
         for block, part in zip(self.blocks, more, strict=True):
             h = block(h, told, part)
-        said = self.say(F.silu(self.mix(F.silu(h))))
-        return self.around(said, self.expected(seen))
+        mixed, expected = F.silu(self.mix(F.silu(h))), self.expected(seen, means)
+        share = None if self.lean is None else self.lean(mixed)
+        return self.around(self.say(mixed), expected, share, self.turned(u, known, expected))
 
-    def expected(self, seen: Tensor) -> Tensor:
-        """What the linear autoregression expects (n, band, y, x), from which means count."""
-        straight = self.straight(seen)
-        return straight if self.coarser is None else _own(straight) + self.coarser.expected(seen)
+    def all_seen(self, u: Tensor) -> Tensor:
+        """`inputs` of a picture without holes."""
+        return self.inputs(u, torch.ones_like(u[:, :1]))
 
-    def asked(self, known: Tensor) -> Tensor:
+    def expected(self, seen: Tensor, means: Tensor | None = None) -> Tensor:
+        """What the linear autoregression expects (n, band, y, x), around which the network's means are."""
         if self.coarser is None:
-            return known
-        asked = known.clone()
-        asked[self.coarser.every] = 0
-        return asked
+            return self.straight(seen)
+        return _own(self.straight(seen)) + self.coarser.expected(means, seen.shape[2:])
 
-    def around(self, said: Tensor, straight: Tensor) -> Tensor:
-        """Numbers (n, number, ...) of what the stacks say and what the linear autoregression expects."""
+    def turned(self, u: Tensor, known: Tensor, expected: Tensor) -> Tensor | None:
+        """The level that stands opposite each pixel of the lower half, and else what is expected of it."""
+        if self.lean is None:
+            return None
+        upper = (u.shape[2] + 1) // 2
+        turned = torch.where(known > 0, u, torch.nan).flip(2, 3)
+        turned = torch.where(torch.isnan(turned), expected, turned)
+        return torch.cat([expected[:, :, :upper], turned[:, :, upper:]], dim=2)
+
+    def around(self, said: Tensor, expected: Tensor, share: Tensor | None, turned: Tensor | None) -> Tensor:
+        """Numbers (n, number, ...) of what the stacks say and what the linear autoregression expects, and of
+        the share in which what stands opposite counts."""
         # Pixels beside another in memory, and not channels: what comes next takes half the time.
-        said, straight = said.contiguous(), straight.contiguous()
-        first, last = self.pixel.mixtures, self.pixel.mixtures * (1 + len(self.bands))
-        unit = self.unit.repeat_interleave(self.pixel.mixtures).view(1, -1, *(said.ndim - 2) * (1,))
-        return torch.cat([said[:, :first], unit * said[:, first:last], said[:, last:], straight], dim=1)
+        said, expected = said.contiguous(), expected.contiguous()
+        m, b = self.pixel.mixtures, len(self.bands)
+        mean = self.unit.repeat_interleave(m).view(1, -1, *(said.ndim - 2) * (1,)) * said[:, m : m * (1 + b)]
+        if share is not None:
+            moved = share.contiguous().unflatten(1, (b, m)) * (turned - expected)[:, :, None]
+            mean = mean + moved.flatten(1, 2)
+        return torch.cat([said[:, :m], mean, said[:, m * (1 + b) :], expected], dim=1)
 
     def _parts(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """Views (row, mixture) of numbers (number,): weights, means, log scales, slopes."""
@@ -221,11 +259,12 @@ class PixelCNN(Pixelwise):
         self, x: Tensor, mask: Tensor, generator: torch.Generator | None = None, *, y: Tensor | None = None
     ) -> Iterator[Tensor]:
         """The pictures of `complete` as they are drawn, once a row; NaN where they are not yet."""
+        if self.coarser is not None:
+            raise BadInput(
+                "PixelCNN", "it draws pixels given their means, wanted Multiscale, which draws both"
+            )
         mask = self.known_at(mask, x)
-        if self.coarser is not None and not mask[self.coarser.every].all():
-            raise BadInput("mask", "wanted True for every second pixel of every second row, which are given")
-        given = torch.where(mask[:, None], x.to(self.device), 0.5)
-        u, _ = self.quantised(given)
+        u, _ = self.quantised(torch.where(mask[:, None], x.to(self.device), 0.5))
         yield from Raster(self, u, mask, self.told(y, len(x))).drawn(generator)
 
     # starting
@@ -247,17 +286,14 @@ class PixelCNN(Pixelwise):
                 break
         u, known = self.quantised(torch.cat(pictures))
         self._look(u, known)
-        b = len(self.bands)
-        for place in range(4) if self.coarser is not None else (0,):
-            self._straighten(u, known, place)
+        self._straighten(u, known)
         left = torch.cat(
             [
-                (part - self.expected(self.inputs(part, seen))).permute(0, 2, 3, 1)[
-                    self.asked(seen)[:, 0] > 0
-                ]
+                (part - self.expected(*self._seen(part, seen))).permute(0, 2, 3, 1)[seen[:, 0] > 0]
                 for part, seen in zip(u.split(64), known.split(64), strict=True)
             ]
         )
+        b = len(self.bands)
         square = left.T @ left + 1e-9 * len(left) * torch.eye(b).to(left)
         _, _, log_scales, slopes = self._parts(self.say.bias)
         for band in range(b):
@@ -277,37 +313,44 @@ class PixelCNN(Pixelwise):
         self.sky.copy_(middle)
         self.scatter.copy_((middle - low).clamp_min(2 * self.pixel.half))
 
-    def _straighten(self, u: Tensor, known: Tensor, place: int) -> None:
-        """Fit the linear autoregression, of one place beside given pixels: least squares, band by band."""
-        b, square = len(self.bands), 0
+    def _seen(self, u: Tensor, known: Tensor) -> tuple[Tensor, Tensor | None]:
+        means = None if self.coarser is None else self.all_seen(self.means(u))
+        return self.inputs(u, known), means
+
+    def _straighten(self, u: Tensor, known: Tensor) -> None:
+        """Fit the linear autoregression, of each of a mean's four pixels: least squares, band by band."""
+        b, layers, places = len(self.bands), [self.straight], [(slice(None), slice(None))]
+        if self.coarser is not None:
+            layers, places = [self.straight, self.coarser.straight], _PLACES
         mask = self.straight.mask.expand(2 * b + 1, -1, -1).reshape(1, -1, 1, 1)
-        for levels, seen in zip(u.split(64), known.split(64), strict=True):
-            inputs, asked = self.inputs(levels, seen), self.asked(seen)[:, 0] > 0
-            parts = [self.straight.patches(inputs) * mask, levels]
-            if self.coarser is not None:
-                parts.insert(1, self.coarser.patches(inputs))
-                here = torch.zeros_like(asked)
-                here[:, place // 2 :: 2, place % 2 :: 2] = True
-                asked = asked & here
-            rows = torch.cat(parts, dim=1).permute(0, 2, 3, 1)[asked].double()
-            square = square + rows.T @ rows
-        if not square.any():
-            return  # all of these are given
-        square = square + 1e-6 * square.diagonal().mean() * torch.eye(len(square)).to(square)
-        kernel = torch.linalg.solve(square[:-b, :-b], square[:-b, -b:]).T.to(u)
-        for layer in (self.straight,) if self.coarser is None else (self.straight, self.coarser.straight):
-            own = layer.weight.unflatten(0, (b, -1))[:, place]
-            own.copy_(kernel[:, : own[0].numel()].view_as(own))
-            kernel = kernel[:, own[0].numel() :]
+        squares = [0 for _ in places]
+        for part, known_part in zip(u.split(64), known.split(64), strict=True):
+            seen, means = self._seen(part, known_part)
+            parts = [self.straight.patches(seen) * mask, part]
+            if means is not None:
+                parts.insert(1, self.coarser.patches(means, part.shape[2:]))
+            rows = torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+            for i, place in enumerate(places):
+                here = rows[:, *place][known_part[:, 0, *place] > 0].double()
+                squares[i] = squares[i] + here.T @ here
+        for i, square in enumerate(squares):
+            square = square + 1e-6 * square.diagonal().mean() * torch.eye(len(square)).to(square)
+            kernel = torch.linalg.solve(square[:-b, :-b], square[:-b, -b:]).T.to(u)
+            for layer in layers:
+                own = layer.weight.unflatten(0, (b, -1))[:, i]
+                own.copy_(kernel[:, : own[0].numel()].view_as(own))
+                kernel = kernel[:, own[0].numel() :]
+
+
+_PLACES = [(slice(row, None, 2), slice(column, None, 2)) for row in (0, 1) for column in (0, 1)]
 
 
 def _own(x: Tensor) -> Tensor:
-    """(n, band, y, x) of (n, 4 * band, y, x): that of the place that each pixel has beside a given one."""
+    """(n, band, y, x) of (n, 4 * band, y, x): that of which of a mean's four each pixel is."""
     x = x.unflatten(1, (-1, 4))
     out = x[:, :, 0].clone()
-    for place in (1, 2, 3):
-        rows, columns = slice(place // 2, None, 2), slice(place % 2, None, 2)
-        out[:, :, rows, columns] = x[:, :, place, rows, columns]
+    for i, place in enumerate(_PLACES):
+        out[:, :, *place] = x[:, :, i, *place]
     return out
 
 

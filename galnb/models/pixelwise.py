@@ -20,6 +20,8 @@ class Pixelwise(Model):
 
     - `numbers(u, known, y=None) -> (n, number, y, x)`: what `pixel` wants to know of each pixel, given those
       before it, of levels `u` and what is known of them, as `quantised` gives both;
+    - `within(u) -> tuple or None`: the lowest and highest levels (n, band, y, x) that those before leave to
+      each, where they do;
     - `drawing(x, mask, generator, y=None)`: the pictures of `complete` as they are drawn.
 
     Parameters
@@ -42,9 +44,8 @@ class Pixelwise(Model):
         self.place, self.holes = place, holes
         self.pixel = Logistics(len(self.bands), mixtures, levels)
 
-    def asked(self, known: Tensor) -> Tensor:
-        """Of which pixels (n, 1, y, x) the likelihood is: 1 or 0."""
-        return known
+    def within(self, u: Tensor) -> tuple[Tensor, Tensor] | None:
+        return None
 
     def tensor(self, images):
         """Images as this model's input, checked; with `holes`, NaN may be among them."""
@@ -76,11 +77,15 @@ class Pixelwise(Model):
 
     # how probable
 
+    def log_probs(self, u: Tensor, known: Tensor, y: Tensor | None = None, *, each: bool = False) -> Tensor:
+        """Log probability of each pixel (n, y, x), or of each of its bands (n, band, y, x), 0 in holes."""
+        log_p = self.pixel.log_prob(self.numbers(u, known, y), u, self.within(u), each=each)
+        return log_p * (known if each else known[:, 0])
+
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
         u, known = self.quantised(x)
-        asked, log_p = self.asked(known), self.pixel.log_prob(self.numbers(u, known, y), u)
-        counted = asked.sum().clamp_min(1) * len(self.bands)
-        return {"loss": -(log_p * asked[:, 0]).sum() / (counted * math.log(2))}
+        counted = known.sum().clamp_min(1) * len(self.bands)
+        return {"loss": -self.log_probs(u, known, y).sum() / (counted * math.log(2))}
 
     def log_prob(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log probability (n,) in nats of the levels of images (n, band, size, size).
@@ -92,27 +97,25 @@ class Pixelwise(Model):
 
         Holes are not counted. `bits` has it per dimension.
         """
-        u, known = self.quantised(x)
-        log_p = self.pixel.log_prob(self.numbers(u, known, y), u)
-        return (log_p * self.asked(known)[:, 0]).sum((1, 2))
+        return self.log_probs(*self.quantised(x), y).sum((1, 2))
 
     def bits(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Bits per dimension (n,), a known pixel and band: what their levels take with a perfect coder."""
         _, known = self.quantised(x)
-        counted = self.asked(known).sum((1, 2, 3)) * len(self.bands)
+        counted = known.sum((1, 2, 3)) * len(self.bands)
         return -self.log_prob(x, y) / (counted * math.log(2))
 
     def log_prob_map(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Log probability (n, band, y, x) in nats of each pixel given those before it, and of each band given
         those before it; 0 in holes. Its sum is `log_prob`."""
-        u, known = self.quantised(x)
-        return self.pixel.log_prob(self.numbers(u, known, y), u, each=True) * self.asked(known)
+        return self.log_probs(*self.quantised(x), y, each=True)
 
     def pmf(self, x: Tensor, row: int, column: int, band: int = 0, y: Tensor | None = None) -> Tensor:
         """Probabilities (n, levels) of one pixel's band in images, given all that comes before it."""
         u, known = self.quantised(x)
-        numbers = self.numbers(u, known, y)[:, :, row, column]
-        return self.pixel.pmf(numbers, u[:, :band, row, column])
+        numbers, within = self.numbers(u, known, y)[:, :, row, column], self.within(u)
+        within = within and tuple(edge[:, :, row, column] for edge in within)
+        return self.pixel.pmf(numbers, u[:, :band, row, column], within)
 
     # pictures that do not exist
 

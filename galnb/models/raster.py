@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .means import allowed
+
 TOP, LEFT, RIGHT = 3, 4, 3  # of a pixel, what any window sees of pixels
 
 
@@ -25,10 +27,16 @@ class Raster:
         Levels, of which those in `mask` (n, y, x) are kept.
     told : Tensor, optional
         As `model.told` gives it.
+    means : Tensor (n, band, y / 2, x / 2), optional
+        Levels of the means of 2 x 2 pixels, for a model that wants them.
+    open_to : tuple of Tensor (n, band, y, x), optional
+        The lowest and the highest level of each pixel, as whole numbers from 0, so far as that is known.
     """
 
-    def __init__(self, model, u: Tensor, mask: Tensor, told: Tensor | None):
+    def __init__(self, model, u: Tensor, mask: Tensor, told: Tensor | None, means=None, open_to=None):
         self.model, self.mask, self.told = model, mask, told
+        self.open_to = open_to and tuple(edge.clone() for edge in open_to)
+        self.means = None if means is None else model.pixel.index(means)
         self.kept, self.u = u.permute(0, 2, 3, 1).contiguous(), torch.full_like(u, torch.nan)
         self.past: dict = {}
         n, (height, width) = len(u), u.shape[2:]
@@ -41,11 +49,14 @@ class Raster:
             self.found.append(u.new_zeros(n, rows, width + sides, channels))
         self.first, self.straight = _matrix(model.first), _matrix(model.straight)
         self.matrices = [(*_matrix(block.window), *_matrix(block.gate)) for block in model.blocks]
-        self.last = [*_matrix(model.mix), *_matrix(model.say)]
+        self.last = [_matrix(layer) for layer in (model.mix, model.say, model.lean) if layer is not None]
         self.coarser = None
-        if model.above is not None and model.coarser is not None:
-            seen = model.inputs(u, mask[:, None].to(u))
-            self.coarser = (*model.coarser(seen, told), model.coarser.expected(seen))
+        if means is not None:
+            seen = model.all_seen(means)
+            self.coarser = (
+                *model.coarser(seen, (height, width), told),
+                model.coarser.expected(seen, (height, width)),
+            )
         self.hints = [None if told is None else block.told(told) for block in model.blocks]
 
     def drawn(self, generator: torch.Generator | None) -> Iterator[Tensor]:
@@ -57,7 +68,7 @@ class Raster:
             above = self._row(r)
             for c in range(width):
                 numbers = self._column(r, c, above)
-                drawn = self.model.pixel.draw(numbers, chance[c])
+                drawn = self.model.pixel.draw(numbers, chance[c], self._within(r, c))
                 self._put(r, c, torch.where(self.mask[:, r, c, None], self.kept[:, r, c], drawn))
             for found in self.found:
                 found[:, :-1] = found[:, 1:].clone()
@@ -66,7 +77,23 @@ class Raster:
 
     def _put(self, r: int, c: int, u: Tensor) -> None:
         self.u[:, :, r, c] = u
+        for edge in self.open_to or ():
+            edge[:, :, r, c] = self.model.pixel.index(u)
         self.seen[:, r + TOP, c + LEFT] = self.model.inputs(u, torch.ones_like(u[:, :1]))
+
+    def _within(self, r: int, c: int) -> tuple[Tensor, Tensor] | None:
+        """The lowest and highest levels u (n, band) that are left to the next pixel."""
+        if self.open_to is None:
+            return None
+        low, high = own = [edge[:, :, r, c] for edge in self.open_to]
+        if self.means is not None:
+            four = slice(r // 2 * 2, r // 2 * 2 + 2), slice(c // 2 * 2, c // 2 * 2 + 2)
+            others = (
+                edge[:, :, *four].sum((2, 3)) - one for edge, one in zip(self.open_to, own, strict=True)
+            )
+            least, greatest = allowed(self.means[:, :, r // 2, c // 2], *others)
+            low, high = torch.maximum(low, least), torch.minimum(high, greatest)
+        return self.model.pixel.level(low), self.model.pixel.level(high)
 
     def _row(self, r: int) -> list[Tensor | None]:
         """What place and vertical stack tell the first layer, and each block, of a row (x, n, width)."""
@@ -117,9 +144,11 @@ class Raster:
             seen = seen if hint is None else seen + hint
             value, gate = torch.addmm(of[3], F.silu(seen), of[2]).chunk(2, dim=1)
             h = h + value * torch.sigmoid(gate)
-        mix, mix_bias, say, say_bias = self.last
-        said = torch.addmm(say_bias, F.silu(torch.addmm(mix_bias, F.silu(h), mix)), say)
-        return model.around(said, straight)
+        (mix, bias), *last = self.last
+        mixed = F.silu(torch.addmm(bias, F.silu(h), mix))
+        said, share, *_ = [torch.addmm(bias, mixed, matrix) for matrix, bias in last] + [None]
+        lower = r >= (self.u.shape[2] + 1) // 2
+        return model.around(said, straight, share, self.u[:, :, -1 - r, -1 - c] if lower else straight)
 
     def _around(self, window, r: int, c: int) -> Tensor:
         """The pixels (n, row * column * input) that a window sees from one."""

@@ -163,24 +163,21 @@ class Opposite(nn.Module):
 
 
 class Coarser(nn.Module):
-    """What every second pixel of every second row, all given beforehand, says of the pixels between them.
+    """What the means of 2 x 2 pixels, all given beforehand, say of the pixels themselves.
 
     It looks at them, and at them turned by 180 degrees, without a mask; what it says differs between the four
-    places that a pixel may have beside a given one.
+    pixels of a mean.
 
     Parameters
     ----------
     inputs, bands, width : int
-        Channels of the picture, of what is expected, and of what is said.
+        Channels of the picture of means, of what is expected, and of what is said.
     blocks : int
         Gated blocks of 3 x 3 windows.
-    first : int
-        Row and column of the first given pixel: 0 or 1.
     """
 
-    def __init__(self, inputs: int, bands: int, width: int, blocks: int, first: int = 0, **options):
+    def __init__(self, inputs: int, bands: int, width: int, blocks: int, **options):
         super().__init__()
-        self.every = (..., slice(first, None, 2), slice(first, None, 2))
         window = {"top": 1, "bottom": 1, "left": 1, "right": 1}
         self.straight = Window(inputs, 4 * bands, top=2, bottom=2, left=2, right=2)  # what is expected
         zeroed(self.straight).requires_grad_(False)
@@ -188,30 +185,23 @@ class Coarser(nn.Module):
         self.blocks = nn.ModuleList(Gated(width, **window, **options) for _ in range(blocks))
         self.say = zeroed(nn.Conv2d(width, 8 * width, 1))
 
-    def forward(self, seen: Tensor, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """For the vertical and the horizontal stack (n, width, y, x), of a picture (n, input, y, x), of which
-        only the given pixels are looked at."""
-        (height, width), seen = seen.shape[2:], self.given(seen)
-        x = self.first(torch.cat([seen, seen.flip(2, 3)], dim=1))
+    def forward(self, means: Tensor, size: torch.Size, told: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """For the vertical and the horizontal stack (n, width, y, x), of means (n, input, y / 2, x / 2).
+
+        `size` is (y, x), as it is below.
+        """
+        x = self.first(torch.cat([means, means.flip(2, 3)], dim=1))
         for block in self.blocks:
             x = block(x, told)
-        return F.pixel_shuffle(self.say(F.silu(x)), 2)[:, :, :height, :width].chunk(2, dim=1)
+        return F.pixel_shuffle(self.say(F.silu(x)), 2)[:, :, : size[0], : size[1]].chunk(2, dim=1)
 
-    def expected(self, seen: Tensor) -> Tensor:
-        """What the given pixels let expect (n, band, y, x), linearly."""
-        height, width = seen.shape[2:]
-        return F.pixel_shuffle(self.straight(self.given(seen)), 2)[:, :, :height, :width]
+    def expected(self, means: Tensor, size: torch.Size) -> Tensor:
+        """What the means let expect of each pixel (n, band, y, x), linearly."""
+        return F.pixel_shuffle(self.straight(means), 2)[:, :, : size[0], : size[1]]
 
-    def given(self, seen: Tensor) -> Tensor:
-        """The given pixels, one of each 2 x 2; zeros where the picture ends before it."""
-        height, width = (-(-pixels // 2) for pixels in seen.shape[2:])
-        given = seen[self.every]
-        return F.pad(given, (0, width - given.shape[3], 0, height - given.shape[2]))
-
-    def patches(self, seen: Tensor) -> Tensor:
+    def patches(self, means: Tensor, size: torch.Size) -> Tensor:
         """What is expected of each pixel is linear in these (n, channel * rows * columns, y, x)."""
-        patches = F.interpolate(self.straight.patches(self.given(seen)), scale_factor=2)
-        return patches[:, :, : seen.shape[2], : seen.shape[3]]
+        return F.interpolate(self.straight.patches(means), scale_factor=2)[:, :, : size[0], : size[1]]
 
 
 def alive(layer: nn.Conv2d) -> nn.Conv2d:

@@ -182,20 +182,26 @@ class Looker(Part):
         if turn != self._turn:
             return None
         self.tell("drawing", what=what, turn=turn, n=n, from_row=from_row, size=size)
-        generator, seen, due = torch.Generator().manual_seed(seed), mask.clone(), 0.0
-        for x in model.drawing(x, mask, generator):  # noqa: B020
+        shown, due = torch.full_like(x, -1), 0.0
+        for x in model.drawing(x, mask, torch.Generator().manual_seed(seed)):  # noqa: B020
             if turn != self._turn:
                 return None
-            there = torch.isfinite(x).all(1).all(0).cpu()
-            new = (there & ~seen).any(1).nonzero()[:, 0].tolist()  # rows, those between drawn ones dark
-            if new and (time.monotonic() > due or there.all()):
-                first, rows = new[0], new[-1] + 1 - new[0]
-                part = Images(x[:, :, first : first + rows].nan_to_num().cpu().numpy(), bands=model.bands)
-                self.tell("rows", [to_rgb(part).tobytes()], turn=turn, row=first, rows=rows)
-                seen, due = seen | there, time.monotonic() + PACE
+            if time.monotonic() > due:
+                shown, due = self._show(x, shown, mask, turn), time.monotonic() + PACE
+        self._show(x, shown, mask, turn)
         ids = [f"{'completion' if what == COMPLETE else 'drawn'} {k + 1}" for k in range(n)]
         made = Images(x.cpu().numpy(), id=ids, bands=model.bands)
         return turn, what, self._weighed(made, what, from_row, images)
+
+    def _show(self, x, shown, mask, turn: int):
+        """Send the rows of drawn pictures that are not as they are shown; what is then shown."""
+        x = x.nan_to_num(-1).cpu()
+        new = ((x != shown) & ~mask).any(3).any(1).any(0).nonzero()[:, 0].tolist()
+        if new:
+            first, rows = new[0], new[-1] + 1 - new[0]
+            part = Images(x[:, :, first : first + rows].clamp(0, 1).numpy(), bands=self.model.bands)
+            self.tell("rows", [to_rgb(part).tobytes()], turn=turn, row=first, rows=rows)
+        return x
 
     def _weighed(self, made: Images, what: str, from_row: int, images) -> tuple[Images, float | None]:
         """Pictures with their log p as a table, and that of the true hidden part."""

@@ -39,20 +39,22 @@ class Reading:
     def __init__(self, model: Model, images: Images):
         self.pixel = model.pixel
         self.u, known = model.quantised(model.tensor(images))
-        self.numbers = model.numbers(self.u, known)
-        self.log_p = self.pixel.log_prob(self.numbers, self.u, each=True)[0].double().numpy()
-        self.levels = ((self.u[0] + 1) / (2 * self.pixel.half)).round().int().numpy()
+        self.numbers, self.within = model.numbers(self.u, known), model.within(self.u)
+        self.log_p = model.log_probs(self.u, known, each=True)[0].double().numpy()
+        self.levels = self.pixel.index(self.u[0]).int().numpy()
 
     @torch.inference_mode()
     def pmf(self, row: int) -> np.ndarray:
         """Probabilities (x, band, level) of the levels of a row's pixels."""
         numbers, u = self.numbers[0, :, row].T, self.u[0, :, row].T
-        return np.stack([self.pixel.pmf(numbers, u[:, :band]).numpy() for band in range(u.shape[1])], axis=1)
+        within = self.within and tuple(edge[0, :, row].T for edge in self.within)
+        of = [self.pixel.pmf(numbers, u[:, :band], within) for band in range(u.shape[1])]
+        return torch.stack(of, dim=1).numpy()
 
 
 def can_read(model) -> bool:
     """Whether a model says what it expects of each pixel, completes pictures and draws them."""
-    wanted = ("quantised", "numbers", "pixel", "pmf", "log_prob_map", "drawing")
+    wanted = ("quantised", "numbers", "within", "pixel", "pmf", "log_probs", "log_prob_map", "drawing")
     return all(hasattr(model, name) for name in wanted)
 
 
