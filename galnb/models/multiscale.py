@@ -102,7 +102,7 @@ class Multiscale(Pixelwise):
         return total
 
     def loss(self, x: Tensor, y: Tensor | None = None) -> dict[str, Tensor]:
-        """Bits per dimension of the scales that learn, as others tell them nothing; of all, where none does."""
+        """Bits per dimension, of the scales that learn if not all do: the others tell them nothing."""
         (u, known), nats = self.quantised(x), 0
         scales = list(zip(self.scales, self.pyramid(u), strict=True))
         learning = [one for one in scales if any(value.requires_grad for value in one[0].parameters())]
