@@ -42,7 +42,7 @@ class Wall(Gallery):
         self.metric, self.more, self.less = metric, (), ()
         self._index: Neighbors | None = None
         self._z, self._picture, self._title = None, None, ""
-        self._rows, self._distances = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+        self._answer = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)  # changes as a whole
         self._jumping = False
 
     @property
@@ -83,8 +83,9 @@ class Wall(Gallery):
     def found(self) -> Table:
         """The answer: id, distance and the catalogue's columns."""
         latents = self.session.latents
-        part = latents[self._rows]
-        table = Table({"id": part.id, "distance": self._distances})
+        rows, distances = self._answer
+        part = latents[rows]
+        table = Table({"id": part.id, "distance": distances})
         for name in part.columns:
             table[name] = part.table[name]
         return table
@@ -92,27 +93,27 @@ class Wall(Gallery):
     def figure(self):
         """The question and its answer as a Figure of thumbnails with distances."""
         own = self.session.latents.rows_of([*self.more, *self.less]) if self.more else np.zeros(0, dtype=int)
-        rgb = [*self._asked_for(own)[: len(self.more) or 1], *self._rgb(self._rows)]
+        rgb = [*self._asked_for(own)[: len(self.more) or 1], *self._rgb(self._answer[0])]
         names = [str(name) for name in self.more] or [self._title or "asked"]
-        captions = [*names, *(f"{d:.3g}" for d in self._distances)]
+        captions = [*names, *(f"{d:.3g}" for d in self._answer[1])]
         return wall_figure(rgb, captions[: len(rgb)], first=len(names))
 
     def words(self) -> str:
-        if not len(self._rows):
+        if not len(self._answer[0]):
             asked = self.more or self._z is not None
             return "What is like it is being looked for" if asked else "No galaxy is asked for yet"
         asked, less = self._asked_words(), f", unlike {_listed(self.less)}" if self.less else ""
-        nearest = f"the nearest {self._distances[0]:.3g} away, the farthest {self._distances[-1]:.3g}"
-        return f"The {len(self._rows)} galaxies most like {asked}{less}: {nearest}"
+        nearest = f"the nearest {self._answer[1][0]:.3g} away, the farthest {self._answer[1][-1]:.3g}"
+        return f"The {len(self._answer[0])} galaxies most like {asked}{less}: {nearest}"
 
     def wall(self) -> tuple[list, str, tuple[float, str] | None]:
-        if not len(self._rows):
+        if not len(self._answer[0]):
             return [], "", None
         own = self.session.latents.rows_of(list(self.more)) if self.more else np.zeros(0, dtype=int)
         asked = self._asked_for(own)
         scale = self.stamps.pixel_scale if self.stamps is not None else None
         title = f"{self._asked_words()} first, then the most like"
-        return [*asked, *self._rgb(self._rows)], title, scale_bar(scale, self._size)
+        return [*asked, *self._rgb(self._answer[0])], title, scale_bar(scale, self._size)
 
     def _asked_words(self) -> str:
         return _listed(self.more) if self.more else self._title or "a latent"
@@ -140,7 +141,7 @@ class Wall(Gallery):
         self.later("page", self._answer, lambda page: self.tell("page", page.pop("pictures"), **page))
 
     def _answer(self) -> dict:
-        self._rows, self._distances = self.search()
+        self._answer = self.search()
         latents, session = self.session.latents, self.session
         more, less = (
             latents.rows_of(ids) if len(ids) else np.zeros(0, int) for ids in (self.more, self.less)
@@ -153,16 +154,17 @@ class Wall(Gallery):
                 "about": about(session, row),
                 "distance": f"{d:.3g}",
             }
-            for row, d in zip(self._rows, self._distances, strict=True)
+            for row, d in zip(*self._answer, strict=True)
         ]
         asked = [{"row": int(row), "name": name_of(session, row), "kind": "more"} for row in more]
         asked += [{"row": int(row), "name": name_of(session, row), "kind": "less"} for row in less]
         if self._z is not None:
             asked = [{"row": -1, "name": self._title or "a latent", "kind": "more"}]
         pictures = [
-            png(rgb) if rgb is not None else b"" for rgb in [*self._asked_for(own), *self._rgb(self._rows)]
+            png(rgb) if rgb is not None else b""
+            for rgb in [*self._asked_for(own), *self._rgb(self._answer[0])]
         ]
-        size = 0 if self.stamps is None or not len(self._rows) else self._size
+        size = 0 if self.stamps is None or not len(self._answer[0]) else self._size
         bar = scale_bar(self.stamps.pixel_scale, size) if self.stamps is not None and size else None
         return {
             "asked": asked, "items": items, "pictures": pictures, "picked": self._picked(),
@@ -263,7 +265,7 @@ class Wall(Gallery):
         self.ask([self.session.latents.id[row].item()])
 
     def on_select(self, message: dict) -> None:
-        self.session.select_ids(self.session.latents.id[self._rows])
+        self.session.select_ids(self.session.latents.id[self._answer[0]])
 
     def on_save(self, message: dict) -> None:
         kind = option(message, "kind", (*KINDS, ".png"))
@@ -271,7 +273,7 @@ class Wall(Gallery):
 
     def as_file(self, kind: str) -> bytes:
         """The answer as the bytes of a ".csv", ".vot", ".parquet" or ".png" file."""
-        if not len(self._rows):
+        if not len(self._answer[0]):
             raise GalnbError("there is nothing to save yet; click a galaxy in the map first")
         if kind == ".png":
             return to_png(self.figure(), dpi=150)
