@@ -138,9 +138,9 @@ class Wall(Gallery):
 
     def show(self) -> None:
         self.tell("busy", text="" if self._index else f"Indexing {len(self.session.latents):,} galaxies")
-        self.later("page", self._answer, lambda page: self.tell("page", page.pop("pictures"), **page))
+        self.later("page", self._answer_page, lambda page: self.tell("page", page.pop("pictures"), **page))
 
-    def _answer(self) -> dict:
+    def _answer_page(self) -> dict:
         self._answer = self.search()
         latents, session = self.session.latents, self.session
         more, less = (
