@@ -1,9 +1,11 @@
-"""Densities against known truths and on real columns: `python -m tests.bench.bench_density [folder] [part]`.
+"""Densities, exact, known and real: `python -m tests.bench.bench_density [folder] [part] [kind]`.
 
-Parts (all, where none is named): "truths", held-out nats below those of the true density, and the energy
+Parts (all, where none is named; any kinds, where some are): "exact", determinants, inverses, integrals and
+draws of every flow, see `exact.py`; "truths", held-out nats below those of the true density, and the energy
 distance of draws beside that of two samples of the truth; "real", held-out nats of SDSS latents (50-d) and of
 the EGS and BOSS magnitudes and colors, 5 seeds, each as its paired difference from the mixture of Gaussians;
-"speed", log_prob of a million points of 50 dimensions beside zuko called bare, and streamed over a catalogue.
+"speed", log_prob of a million points of 50 dimensions beside zuko called bare, block by block in turns, and
+streamed over catalogues.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ from galnb.densities.base import BLOCK
 from galnb.provenance import held_out
 from galnb.weights import ASSETS
 
+from . import exact
 from .bench_map import memory
 from .truths import TRUTHS, energy
 
-SEEDS, N, ASKED = 5, 200_000, 20_000
+SEEDS, N, ASKED, DRAWS, TWINS = 5, 200_000, 20_000, 3000, 10
+ROWS, PASSES, STREAMED = 1_000_000, 5, (100_000, 1_000_000, 4_000_000)
 SMALL = {"nsf": {"transforms": 4, "hidden": (64, 64)}}
 SHARP = {"steps": 4000, "batch": 2048, "rate": 4e-3, "transforms": 1, "bins": 16, "hidden": (256, 256, 256)}
 FLOWS = {
@@ -45,38 +49,47 @@ REAL = {
     "realnvp": {"steps": 1500, "transforms": 8, "weight_decay": 1.0},
     "maf": {"steps": 1500, "weight_decay": 1.0},
     "nsf": {"steps": 800, "transforms": 3, "hidden": (64, 64), "weight_decay": 1.0},
-    "ffjord": {"steps": 120, "hidden": (128, 128), "rate": 5e-3, "tolerance": 1e-3},
+    "ffjord": {"steps": 600, "hidden": (128, 128), "rate": 5e-3, "weight_decay": 1.0, "tolerance": 1e-3},
+    "matching": {"steps": 3000, "average": 0.999, "weight_decay": 1.0, "tolerance": 1e-3},
 }
 COLUMNS = {  # of few columns there is less to overfit
     "gmm": {},
     "realnvp": {"steps": 2000, "transforms": 8},
     "maf": {"steps": 2000},
     "nsf": {"steps": 2000, "transforms": 4, "hidden": (64, 64)},
-    "ffjord": {"steps": 200, "hidden": (128, 128), "rate": 1e-2, "tolerance": 1e-3},
+    "ffjord": {"steps": 600, "hidden": (128, 128), "rate": 1e-2, "tolerance": 1e-3},
+    "matching": {"steps": 4000, "batch": 1024, "average": 0.999, "tolerance": 1e-3},
 }
 
 
-def truths() -> None:
+def truths(kinds) -> None:
+    """A row a kind, a cell a truth."""
     print(
-        "nats below the truth on 20,000 points | energy distance of 3,000 draws, of the truth's own | seconds"
+        f"nats below the truth on {ASKED:,} points ± its error, 1000 x energy distance of {DRAWS:,} draws;"
+        f" in the first row that of two samples of the truth, ± the scatter of {TWINS}"
     )
-    for name, truth in TRUTHS.items():
-        z, asked = truth.sample(N, 0), truth.sample(ASKED, 1)
-        scale = asked.std(0)
-        twins = [
-            energy(truth.sample(3000, k) / scale, truth.sample(3000, k + 1) / scale) for k in range(2, 12, 2)
-        ]
-        for kind, options in FLOWS.items():
-            began = time.perf_counter()
-            found = density.fit(z, kind, **options)
+    print(" " * 11 + "".join(f" | {name:>20s}" for name in TRUTHS))
+    scale = {name: truth.sample(ASKED, 1).std(0) for name, truth in TRUTHS.items()}
+
+    def true(name, seed):
+        return TRUTHS[name].sample(DRAWS, seed) / scale[name]
+
+    twins = {
+        name: [energy(true(name, 2 * k), true(name, 2 * k + 1)) for k in range(TWINS)] for name in TRUTHS
+    }
+    cells = (f"{1e3 * np.mean(each):+.2f} ± {1e3 * np.std(each):.2f}" for each in twins.values())
+    print(f"  {'truth':9s}" + "".join(f" | {cell:>20s}" for cell in cells), flush=True)
+    for kind in kinds or FLOWS:
+        began = time.perf_counter()
+        print(f"  {kind:9s}", end="", flush=True)
+        for name, truth in TRUTHS.items():
+            asked = truth.sample(ASKED, 1)
+            found = density.fit(truth.sample(N, 0), kind, **FLOWS[kind])
             below = truth.log_prob(asked) - found.log_prob(asked)
-            apart = energy(found.sample(3000, seed=1) / scale, truth.sample(3000, 20) / scale)
-            print(
-                f"  {name:14s} {kind:9s} {below.mean():8.3f} ± {below.std() / ASKED**0.5:.3f}"
-                f" | {apart:8.1e} ({np.mean(twins):8.1e} ± {np.std(twins):.0e}) |"
-                f" {time.perf_counter() - began:5.0f} s",
-                flush=True,
-            )
+            drawn = found.sample(DRAWS, seed=1) / scale[name]
+            apart = 1e3 * np.mean([energy(drawn, true(name, k)) for k in range(3)])
+            print(f" | {below.mean():.3f} ± {below.std() / ASKED**0.5:.3f}, {apart:5.2f}", end="", flush=True)
+        print(f" | {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def photometry(folder: Path) -> dict[str, np.ndarray]:
@@ -93,24 +106,30 @@ def photometry(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-def real(folder: Path) -> None:
+def real(folder: Path, kinds) -> None:
     latents = Latents.read(ASSETS / "sdss-latents.parquet")
     mask = held_out(latents.id)
     sets = {"SDSS latents": (latents.z[~mask], latents.z[mask])}
     for name, x in photometry(folder).items():
         order = np.random.default_rng(0).permutation(len(x))
         sets[name] = x[order[len(x) // 5 :]], x[order[: len(x) // 5]]
-    print("held-out nats, mean of 5 seeds ± their scatter | paired difference from the mixture, ± its error")
+    print(
+        f"held-out nats, mean of {SEEDS} seeds ± their scatter | paired difference from the mixture, ± its"
+        " error by galaxies, and its scatter between seeds"
+    )
     for name, (z, asked) in sets.items():
         known = None
-        for kind, options in (REAL if z.shape[1] > 10 else COLUMNS).items():
+        learning = REAL if z.shape[1] > 10 else COLUMNS
+        for kind in ("gmm", *(kind for kind in kinds or learning if kind != "gmm")):
             began = time.perf_counter()
-            each = np.array([density.fit(z, kind, seed=s, **options).log_prob(asked) for s in range(SEEDS)])
+            each = [density.fit(z, kind, seed=s, **learning[kind]).log_prob(asked) for s in range(SEEDS)]
+            each = np.array(each)
             known = each if known is None else known
-            apart = (each - known).mean(0)
+            apart = each - known
+            error = apart.mean(0).std() / len(asked) ** 0.5
             print(
                 f"  {name:13s} {z.shape} {kind:8s} {each.mean():8.3f} ± {each.mean(1).std():.3f}"
-                f" | {apart.mean():+.3f} ± {apart.std() / len(apart) ** 0.5:.3f} |"
+                f" | {apart.mean():+.3f} ± {error:.3f}, {apart.mean(1).std():.3f} |"
                 f" {(time.perf_counter() - began) / SEEDS:4.0f} s a seed",
                 flush=True,
             )
@@ -121,31 +140,40 @@ def quick(kind: str, z: np.ndarray):
     return density.fit(z[:2000], kind, steps=5, **SMALL.get(kind, {}))
 
 
-def timed(*works) -> tuple[float, float, float]:
-    """Seconds of two, in turns, five times: medians, and the median of their ratios."""
-    times = [[] for _ in works]
-    for _ in range(5):
-        for work, spent in zip(works, times, strict=True):
-            began = time.perf_counter()
-            work()
-            spent.append(time.perf_counter() - began)
-    ours, bare = np.array(times)
-    return float(np.median(ours)), float(np.median(bare)), float(np.median(ours / bare))
+def timed(blocks, *works) -> np.ndarray:
+    """Wall and processor seconds (pass, work, 2) of works on all blocks; they take turns at every block."""
+    spent = np.zeros((PASSES, len(works), 2))
+    for k in range(PASSES):
+        for i, block in enumerate(blocks):
+            for w in range(len(works))[:: 1 if (i + k) % 2 else -1]:
+                began = time.perf_counter(), time.process_time()
+                works[w](block)
+                spent[k, w] += time.perf_counter() - began[0], time.process_time() - began[1]
+    return spent
 
 
 @torch.no_grad()
-def speed() -> None:
-    z = np.random.default_rng(0).normal(size=(1_000_000, 50)).astype(np.float32)
-    print("log_prob of points of 50 dimensions, beside zuko called bare with the same blocks and threads")
-    for kind, n in (("realnvp", 1_000_000), ("maf", 1_000_000), ("nsf", 100_000)):
-        found, rows = quick(kind, z), z[:n]
-        parts = torch.from_numpy(rows).split(BLOCK)
-        alone = lambda: [found.flow().log_prob(part) for part in parts]  # noqa: B023, E731
-        ours, bare, ratio = timed(lambda: found.log_prob(rows), alone)  # noqa: B023
-        print(f"  {kind:8s} {n:9,d} rows {ours:6.1f} s, {bare:6.1f} s, ratio {ratio:.3f}", flush=True)
+def speed(kinds) -> None:
+    z = np.random.default_rng(0).normal(size=(ROWS, 50)).astype(np.float32)
+    print(
+        f"log_prob of {ROWS:,} points of 50 dimensions, beside zuko called bare in turns on blocks of"
+        f" {BLOCK:,}; median of {PASSES} passes (and their range)"
+    )
+    blocks = [z[at : at + BLOCK] for at in range(0, ROWS, BLOCK)]
+    for kind in kinds or ("realnvp", "maf", "nsf"):
+        found = quick(kind, z)
+        bare = found.flow()
+        spent = timed(blocks, found.log_prob, lambda block: bare.log_prob(torch.from_numpy(block)))  # noqa: B023
+        for clock, (ours, alone) in zip(("wall", "processor"), spent.T, strict=True):
+            ratio = ours / alone
+            print(
+                f"  {kind:8s} {clock:9s} {np.median(ours):6.1f} s, {np.median(alone):6.1f} s,"
+                f" ratio {np.median(ratio):.3f} ({ratio.min():.3f} to {ratio.max():.3f})",
+                flush=True,
+            )
     with tempfile.TemporaryDirectory() as folder:
         weights.save(quick("realnvp", z), Path(folder, "flow"))
-        for n in (100_000, 1_000_000):
+        for n in STREAMED:
             mock.mock(n, Path(folder, f"{n}.hats"))
             child = multiprocessing.get_context("spawn").Process(target=streamed, args=(folder, n))
             child.start()
@@ -166,7 +194,14 @@ def streamed(folder: str, n: int) -> None:
 
 
 if __name__ == "__main__":
-    parts = [a for a in sys.argv[1:] if a in ("truths", "real", "speed")]
-    where = next((a for a in sys.argv[1:] if a not in parts), os.environ.get("GALNB_DATA", "../shared/data"))
-    for part in parts or ("truths", "real", "speed"):
-        {"truths": truths, "real": lambda: real(Path(where)), "speed": speed}[part]()
+    PARTS = {
+        "exact": lambda: exact.main(kinds or exact.FLOWS),
+        "truths": lambda: truths(kinds),
+        "real": lambda: real(where, kinds),
+        "speed": lambda: speed(kinds),
+    }
+    parts, kinds = ([a for a in sys.argv[1:] if a in known] for known in (PARTS, FLOWS | REAL | {"nice": {}}))
+    rest = [a for a in sys.argv[1:] if a not in (*parts, *kinds)]
+    where = Path(rest[0] if rest else os.environ.get("GALNB_DATA", "../shared/data"))
+    for part in parts or PARTS:
+        PARTS[part]()

@@ -5,7 +5,7 @@ Held-out SDSS galaxies against radio galaxies, Illustris mocks, noise, and pictu
 -log p of a flow of pixels (16 x 16, one band), its typicality, its ratio to flows of galaxies of whose pixels
 30 % were stirred (Ren+2019), or whose phases were scrambled; exact -log p of probabilistic PCA of all pixels;
 -log p of a flow of `ae50-sdss` latents, and its typicality. A half of the held-out galaxies says what is
-typical, the other half is asked.
+typical, the other half is asked; errors are those of 200 bootstraps of the galaxies and of the pictures.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .sdss import survey
 
 PIXELS = {"steps": 2500, "transforms": 8, "hidden": (256,), "rate": 1e-3, "weight_decay": 1.0}
 LATENTS = {"steps": 1500, "transforms": 8, "weight_decay": 1.0}
+BOOTSTRAPS = 200
 
 
 def others(folder: Path, like: Images) -> dict[str, Images]:
@@ -65,6 +66,19 @@ def turned(x: np.ndarray) -> np.ndarray:
     return np.concatenate(views).reshape(-1, 256)
 
 
+def auroc(usual: np.ndarray, odd: np.ndarray) -> tuple[float, float]:
+    """Area under the ROC curve, and its error; what has no score is the oddest."""
+    rng, of = np.random.default_rng(0), np.r_[np.zeros(len(usual)), np.ones(len(odd))]
+    both = np.nan_to_num(np.concatenate([usual, odd]), nan=1e30, posinf=1e30, neginf=-1e30)
+
+    def again() -> np.ndarray:
+        first, last = rng.integers(0, len(usual), len(usual)), rng.integers(len(usual), len(of), len(odd))
+        return np.r_[first, last]
+
+    drawn = [roc_auc_score(of, both[again()]) for _ in range(BOOTSTRAPS)]
+    return float(roc_auc_score(of, both)), float(np.std(drawn))
+
+
 def main(folder: Path) -> None:
     images, mask = survey("ae50-sdss", path=folder / "gz2_7704.npz")
     images = images[list(BANDS)]
@@ -99,12 +113,8 @@ def main(folder: Path) -> None:
     print(" " * 26 + "".join(f"{name:>18s}" for name in sets))
     for name, score in scores.items():
         usual = score("")[1::2]
-        line = ""
-        for other in sets:
-            odd = score(other)
-            both = np.nan_to_num(np.concatenate([usual, odd]), nan=1e30, posinf=1e30, neginf=-1e30)
-            line += f"{roc_auc_score(np.r_[np.zeros(len(usual)), np.ones(len(odd))], both):18.3f}"
-        print(f"{name:26s}{line}", flush=True)
+        areas = (auroc(usual, score(other)) for other in sets)
+        print(f"{name:26s}" + "".join(f"{area:10.3f} ± {error:.3f}" for area, error in areas), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""Redshift posteriors of the SDSS main sample: `python -m tests.bench.bench_posterior [folder of the data]`.
+"""Whether posteriors mean what they say: `python -m tests.bench.bench_posterior [folder] [part] [figure]`.
 
-p(z | u, g, r, i, z) of 5,000 galaxies, asked of 5,000 others: the Kolmogorov-Smirnov distance of the PIT from
-uniform, expected coverage's likewise, the continuous ranked probability score, and sigma_68 and bias of the
-medians' (z - z_spec) / (1 + z_spec); beside the redshifts of the 50 nearest in magnitude and colors, and of
-the leaves of a random forest. Five seeds. Then simulation-based calibration where the truth is known.
+Parts (all, where none is named): "redshifts", p(z | u, g, r, i, z) of 5,000 galaxies of the SDSS main sample,
+asked of 5,000 others: Kolmogorov-Smirnov distances from uniform of PIT, ranks (SBC) and expected coverage,
+the continuous ranked probability score, and sigma_68 and bias of the medians' (z - z_spec) / (1 + z_spec);
+"parameters", what is measured of pictures of SDSS galaxies, given their 50 latents. Beside both the 50
+nearest and the leaves of a random forest. "known", calibration where the truth is known. A path that ends
+with .png or .pdf is where the calibration of redshifts is drawn.
 """
 
 from __future__ import annotations
@@ -17,13 +19,20 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neighbors import NearestNeighbors
 
-from galnb import calibration, density
+from galnb import Latents, calibration, density
+from galnb.provenance import held_out
+from galnb.weights import ASSETS
 
-SEEDS, DRAWS = 5, 500
+SEEDS, DRAWS, RANKED = 5, 500, 199
 KINDS = {
     "gmm": {"components": 16},
     "nsf": {"steps": 1500, "batch": 256, "transforms": 3, "hidden": (64, 64)},
 }
+JOINT = {
+    "gmm": {"components": 4},
+    "realnvp": {"steps": 1500, "batch": 256, "transforms": 6, "hidden": (64, 64), "weight_decay": 1.0},
+}
+LOGS, LINEAR = ("flux", "half_light_radius"), ("concentration", "asymmetry", "ellipticity")
 
 
 def columns(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -63,23 +72,75 @@ def told(name: str, scores: list[dict], began: float) -> None:
     print(f"  {name:9s} | {line} | {seconds:.0f} s", flush=True)
 
 
-def redshifts(folder: Path) -> None:
+def sbc(draws: np.ndarray, true: np.ndarray) -> float:
+    """How far ranks among a part of the draws are from uniform."""
+    some = draws[:, : min(RANKED, draws.shape[1])]
+    return calibration.uniformity((calibration.ranks(some, true) + 0.5) / (some.shape[1] + 1))
+
+
+def redshifts(folder: Path, drawing: Path | None = None) -> None:
     (z, x), (true, asked) = (columns(folder / f"SDSS_MGS.{part}") for part in ("train", "test"))
     print(f"{len(z):,} galaxies to learn from, {len(true):,} asked of; mean of {SEEDS} seeds ± their scatter")
+    drawn = {}
     for name, draw in (("50 nearest", neighbors), ("forest", forest)):
         began = time.perf_counter()
         each = [draw(with_colors(x), z, with_colors(asked), seed) for seed in range(SEEDS)]
-        told(name, [calibration.photoz_scores(draws, true) for draws in each], began)
+        scores = [calibration.photoz_scores(draws, true) | {"sbc_ks": sbc(draws, true)} for draws in each]
+        told(name, scores, began)
+        drawn[f"{name}, PIT"] = calibration.pit(each[0], true)
     for kind, options in KINDS.items():
         began, scores = time.perf_counter(), []
         for seed in range(SEEDS):
             found = density.fit(z[:, None], kind, given=x, seed=seed, **options)
             draws = found.sample(DRAWS, asked, seed=seed)[..., 0]
-            covered = calibration.coverage(found, true[:500], asked[:500], draws=200)
-            scores.append(
-                calibration.photoz_scores(draws, true) | {"coverage_ks": calibration.uniformity(covered)}
-            )
+            covered = calibration.coverage(found, true, asked, draws=200)
+            own = {"sbc_ks": sbc(draws, true), "coverage_ks": calibration.uniformity(covered)}
+            scores.append(calibration.photoz_scores(draws, true) | own)
         told(kind, scores, began)
+        drawn[f"{kind}, PIT"], drawn[f"{kind}, coverage"] = calibration.pit(draws, true), covered
+    if drawing:
+        shown = ("50 nearest, PIT", "gmm, PIT", "nsf, PIT", "nsf, coverage")
+        calibration.figure({name: drawn[name] for name in shown}).savefig(drawing, dpi=150)
+
+
+def measured() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What SDSS pictures measure (n, 5), in standard deviations, their latents, and who is held out."""
+    latents = Latents.read(ASSETS / "sdss-latents.parquet")
+    flux_and_size = [np.log(np.asarray(latents[name], dtype=float)) for name in LOGS]
+    found = np.stack([*flux_and_size, *(np.asarray(latents[name], dtype=float) for name in LINEAR)], axis=1)
+    good = np.isfinite(found).all(axis=1)
+    mask, found = held_out(latents.id)[good], found[good]
+    return (found - found[~mask].mean(0)) / found[~mask].std(0), latents.z[good], mask
+
+
+def parameters() -> None:
+    """p(flux, radius, concentration, asymmetry, ellipticity | latents), of all five at once."""
+    y, x, mask = measured()
+    learn, true, asked = y[~mask], y[mask], x[mask]
+    print(
+        f"\n{len(learn):,} galaxies to learn from, {len(true):,} asked of; mean of {SEEDS} seeds ± scatter;"
+        f" distances from uniform (5 % of right ones: above {1.36 / len(true) ** 0.5:.3f}), CRPS in standard"
+        " deviations of what is measured"
+    )
+    print(" " * 12 + "".join(f"{name:>22s}" for name in (*LOGS, *LINEAR, "coverage, of all")))
+    for name in ("50 nearest", "forest", *JOINT):
+        began, scores, covered = time.perf_counter(), {"PIT": [], "SBC": [], "CRPS": []}, []
+        for seed in range(SEEDS):
+            if name in JOINT:
+                found = density.fit(learn, name, given=x[~mask], seed=seed, **JOINT[name])
+                draws = found.sample(DRAWS, asked, seed=seed)
+                covered.append(calibration.uniformity(calibration.coverage(found, true, asked, draws=200)))
+            else:
+                draws = {"50 nearest": neighbors, "forest": forest}[name](x[~mask], learn, asked, seed)
+            each = [(draws[..., k], true[:, k]) for k in range(true.shape[1])]
+            scores["PIT"].append([calibration.uniformity(calibration.pit(*one)) for one in each])
+            scores["SBC"].append([sbc(*one) for one in each])
+            scores["CRPS"].append([calibration.crps(*one).mean() for one in each])
+        for score, found in scores.items():
+            cells = np.column_stack([found, covered]) if covered and score == "PIT" else np.array(found)
+            line = "".join(f"{m:14.3f} ± {s:.3f}" for m, s in zip(cells.mean(0), cells.std(0), strict=True))
+            print(f"  {name:10s} {score:4s}{line}", flush=True)
+        print(f"  {name:10s} {(time.perf_counter() - began) / SEEDS:.0f} s a seed", flush=True)
 
 
 def known() -> None:
@@ -100,6 +161,10 @@ def known() -> None:
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("GALNB_DATA", "../shared/data"))
-    redshifts(where / "photoz_sdss_mgs_mlz")
-    known()
+    given = sys.argv[1:]
+    parts = [a for a in given if a in ("redshifts", "parameters", "known")]
+    drawing = next((Path(a) for a in given if a.endswith((".png", ".pdf"))), None)
+    rest = [a for a in given if a not in parts and not a.endswith((".png", ".pdf"))]
+    where = Path(rest[0] if rest else os.environ.get("GALNB_DATA", "../shared/data")) / "photoz_sdss_mgs_mlz"
+    for part in parts or ("redshifts", "parameters", "known"):
+        {"redshifts": lambda: redshifts(where, drawing), "parameters": parameters, "known": known}[part]()

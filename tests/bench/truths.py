@@ -54,6 +54,19 @@ class Blobs:
         return np.logaddexp.reduce(parts, axis=1) - np.log(8)
 
 
+class Bent:
+    """A Gaussian that is bent into an arc, the more the larger its condition, 0.5 to 1.5."""
+
+    dim = 2
+
+    def conditions(self, n, seed):
+        return np.random.default_rng([seed, 1]).uniform(0.5, 1.5, (n, 1))
+
+    def sample(self, n, seed, given=1.0):
+        x, y = np.random.default_rng(seed).normal(size=(2, n))
+        return np.stack([x, 0.5 * y + np.ravel(given) * (x**2 - 1)], axis=1)
+
+
 class Correlated:
     """A Gaussian of 10 dimensions, any two of which are correlated, and whose widths differ by 100."""
 
