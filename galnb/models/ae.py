@@ -12,12 +12,14 @@ from ..augment import Corruption, noise_level, waves
 from ..errors import one_of
 from .base import Model
 from .blocks import Decoder, Encoder, Residual, Trunk, moment_probes, zeroed
+from .drawn import PRIORS, Drawn, IfPrior
 from .pca import PCA
+from .texture import Texture
 
 FAINT = 0.01  # of a picture from 0 to 1, an error that hardly shows
 
 
-class AE(Model):
+class AE(Drawn, Model):
     """A convolutional autoencoder on top of a linear one, which starts as a PCA.
 
     The latents are z = V (x - mean) + e(x), the reconstruction V^T z + mean + d(z), with
@@ -47,6 +49,9 @@ class AE(Model):
     contraction : float
         Weight of the squared Frobenius norm of dh/dx a pixel (Rifai+2011), by one random
         projection a step, whose expectation is exact (Hutchinson 1989).
+    prior : "mixture" or "flow", optional
+        Of the whitened latents, fitted to those of the training galaxies after training: with one the model
+        can `sample`, through its decoder and with the noise that its reconstructions leave (Ghosh+2020).
 
     Examples
     --------
@@ -70,9 +75,11 @@ class AE(Model):
         psf_fwhm: float | tuple[float, float] = 0.0,
         missing: float = 0.0,
         detail: int = 0,
+        prior: str | None = None,
     ):
         super().__init__(bands, size)
         one_of("sparsity", sparsity, ("none", "l1", "kl"))
+        one_of("prior", prior, (None, *PRIORS))
         trunk = Trunk(size, len(self.bands), tuple(widths))
         if missing and len(self.bands) < 2:
             raise ValueError(f"missing={missing} of the one band {self.bands[0]!r}, wanted two bands or more")
@@ -92,6 +99,10 @@ class AE(Model):
         self.mean = nn.Parameter(torch.zeros(pixels))
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("probes", moment_probes(size), persistent=False)
+        self.prior = None if prior is None else PRIORS[prior](latent_dim)
+        if prior is not None:
+            self.texture = Texture(len(self.bands), size)
+            self.register_buffer("log_scale", torch.full((len(self.bands), size, size), -2.0))
 
     def warm_start(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
         """Take basis, mean and the latents' scale from a PCA of the training images."""
@@ -106,12 +117,37 @@ class AE(Model):
         if self.detail is not None:
             self.detail.measure(x - pca.decode(pca.encode(x)) for x in batches)
 
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Tensor], y: Tensor | None = None) -> None:
+        """Fit the prior, where there is one, to the training galaxies, and measure the noise that is left."""
+        if self.prior is None:
+            return
+        z = [self.encode(x) for x in batches]
+        self._fit_prior(torch.cat(z) / self.scale)
+        left = torch.stack(
+            [(x - self.decode(part)).square().mean(0) for x, part in zip(batches, z, strict=True)]
+        )
+        self.log_scale.copy_(0.5 * left.mean(0).clamp_min(1e-5).log())
+        self.texture.fit(map(self._left, batches))
+
     def encode(self, x: Tensor) -> Tensor:
         return (x.flatten(1) - self.mean) @ self.basis.T + self.head(self.encoder(x)) * self.scale
 
     def decode(self, z: Tensor) -> Tensor:
         linear = (z @ self.basis + self.mean).view(-1, len(self.bands), self.size, self.size)
         return linear + self.decoder(self.spread(z / self.scale))
+
+    def picture(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of the pixels, (n, band, size, size) each, of one with a prior."""
+        mean = self.decode(z)
+        return mean, self.log_scale.expand_as(mean)
+
+    @IfPrior
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Latents (n, latent_dim) from the prior."""
+        return self.prior.sample(n, generator) * self.scale
+
+    sample, imagine = IfPrior(Drawn.sample), IfPrior(Drawn.imagine)
 
     def restore(self, x: Tensor) -> Tensor:
         """Pictures (n, band, size, size) without what was wrong with `x`, whose missing bands are NaN."""

@@ -12,17 +12,15 @@ from torch import Tensor, nn
 from ..errors import one_of
 from .base import Model
 from .blocks import Decoder, Encoder, Trunk, zeroed
-from .flow_prior import FlowPrior
+from .drawn import PRIORS, Drawn
 from .likelihoods import LIKELIHOODS, log_likelihood
-from .mixture import Mixture
 from .pca import PCA
 from .texture import Texture
 
-PRIORS = {"normal": None, "mixture": Mixture, "flow": FlowPrior}
 FAINTEST = math.log(1 / 512)  # no pixel is known better than half a level of 8 bits
 
 
-class VAE(Model):
+class VAE(Drawn, Model):
     """A variational autoencoder on top of probabilistic PCA, which starts as that.
 
     The posterior of z has mean g B'(x - m) + e(x) and a spread of its own for each galaxy; the picture has
@@ -82,10 +80,10 @@ class VAE(Model):
         super().__init__(bands, size)
         one_of("likelihood", likelihood, LIKELIHOODS)
         one_of("noise", noise, ("each", "one"))
-        one_of("prior", prior, PRIORS)
+        one_of("prior", prior, ("normal", *PRIORS))
         self.beta, self.likelihood, self.free_bits, self.anneal = beta, likelihood, free_bits, anneal
         self._build(latent_dim, tuple(widths), noise)
-        self.prior = PRIORS[prior] and PRIORS[prior](latent_dim)
+        self.prior = None if prior == "normal" else PRIORS[prior](latent_dim)
 
     def _build(self, style: int, widths: tuple[int, ...], noise: str, read: int = 0, told: int = 0) -> None:
         """All parameters; `read` and `told` numbers are given to encoder and decoder beside picture and z."""
@@ -195,12 +193,6 @@ class VAE(Model):
         self.log_scale.fill_(0.5 * float(noise.log()))
 
     @torch.no_grad()
-    def _left(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean pictures of images, and what they leave, in units of each pixel's spread."""
-        mean, log_scale = self.picture(self.encode(x))
-        return mean, (x - mean) / log_scale.exp()
-
-    @torch.no_grad()
     def _follow(self, x: Tensor, mean: Tensor, log_scale: Tensor) -> None:
         """Let the noise that is drawn while training have the texture of what the pictures leave now."""
         self.texture.follow(mean, (x - mean) * (-log_scale).exp())
@@ -211,26 +203,15 @@ class VAE(Model):
         self.texture.fit(map(self._left, batches))
         if self.prior is not None:
             rng = torch.Generator().manual_seed(0)
-            self.prior.fit(torch.cat([self._draw(*self.posterior(x), rng) for x in batches]))
+            self._fit_prior(torch.cat([self._draw(*self.posterior(x), rng) for x in batches]))
 
     # asking
-
-    def sample(self, n: int, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
-        """Galaxies that do not exist (n, band, size, size); without `noise`, their mean pictures."""
-        return self.imagine(self.draw(n, generator), generator, noise=noise)
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Latents (n, latent_dim) from the prior."""
         if self.prior is None:
             return torch.randn(n, self.style, generator=generator).to(self.mean)
         return self.prior.sample(n, generator)
-
-    def imagine(self, z: Tensor, generator: torch.Generator | None = None, *, noise: bool = True) -> Tensor:
-        """Pictures (n, band, size, size) of latents, with pixel noise or, as `decode`, without."""
-        return self._noisy(*self.picture(z), generator) if noise else self.decode(z)
-
-    def _noisy(self, mean: Tensor, log_scale: Tensor, generator=None) -> Tensor:
-        return (mean + log_scale.exp() * self.texture.draw(mean, generator)).clamp(0, 1)
 
     @torch.no_grad()
     def bound(self, x: Tensor, *, k: int = 1, generator: torch.Generator | None = None) -> Tensor:

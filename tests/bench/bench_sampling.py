@@ -3,7 +3,8 @@
 Realism: 2,000 samples and the 1,541 held-out galaxies, measured alike. The baseline is a mixture of 40
 Gaussians on the 50 principal components of the training galaxies, with the residuals of some of them as
 noise. Control: conditions of held-out galaxies are asked for, one picture each; the baseline is the training
-galaxy whose conditions are nearest, in standard deviations.
+galaxy whose conditions are nearest, in standard deviations. With `--priors` other priors of latents, through
+the decoders of ae50-sdss and vae32-sdss, each fitted to the training galaxies after training.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from galnb import realism, weights
+from galnb import density, realism, weights
 from galnb.conditions import CONDITIONS
 from galnb.images import Images
-from galnb.models import PCA
+from galnb.models import AE, PCA, VAE
 from galnb.models.mixture import Mixture
 
 from .sdss import survey
 
 SAMPLES = 2000
+CHOICES = ("normal", "mixture", "flow")
 
 
 @torch.no_grad()
@@ -46,6 +48,29 @@ def baseline(train: Images, n: int) -> Images:
     return Images(made.clamp(0, 1).numpy(), bands=train.bands)
 
 
+def priors(train: Images) -> dict[str, Images]:
+    """Galaxies drawn from several priors of the same latents, through one decoder each."""
+    batches, made = torch.from_numpy(train.pixels).split(250), {}
+    for kind, name, choices in ((AE, "ae50-sdss", CHOICES[1:]), (VAE, "vae32-sdss", CHOICES)):
+        shipped = weights.load(name)
+        for prior in choices:
+            torch.manual_seed(0)
+            model = kind(**shipped.config | {"prior": prior}).eval()
+            model.load_state_dict(shipped.state_dict(), strict=False)
+            model.finish(batches)
+            made[f"{name}, {prior}"] = drawn(model, SAMPLES, train.bands)
+        if name == "ae50-sdss":
+            made[f"{name}, density50-sdss"] = through(model, density.load("density50-sdss"), train.bands)
+    return made
+
+
+@torch.no_grad()
+def through(model, prior, bands) -> Images:
+    """Draws of a density of latents, as pictures with noise."""
+    rng, z = torch.Generator().manual_seed(0), torch.from_numpy(prior.sample(SAMPLES))
+    return Images(torch.cat([model.imagine(part, rng) for part in z.split(250)]).numpy(), bands=bands)
+
+
 def numbers(table, names) -> torch.Tensor:
     return torch.from_numpy(np.stack([np.asarray(table[name], dtype=np.float32) for name in names], 1))
 
@@ -59,13 +84,16 @@ def row(name: str, scores: dict, *more: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", nargs="*", help="names or files, of models that sample")
-    given = parser.parse_args().weights
+    parser.add_argument("--priors", action="store_true", help="of ae50-sdss and vae32-sdss, several priors")
+    asked = parser.parse_args()
+    given = asked.weights
     images, mask = survey("vae32-sdss")
     train, held = images[~mask], images[mask]
     real = realism.properties(held)
     models = {Path(name).stem: weights.load(name) for name in given}
     made = {"PCA-50 and mixture": baseline(train, SAMPLES)}
     made |= {name: drawn(model, SAMPLES, held.bands) for name, model in models.items()}
+    made |= priors(train) if asked.priors else {}
     print("| Wasserstein |", " | ".join(realism.PROPERTIES), "| AUC | nearest training image: 1 %, median |")
     seen = realism.properties(train)
     near = realism.nearest(held, train)[1]
