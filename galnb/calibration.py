@@ -53,12 +53,12 @@ def coverage(density, truth, given, *, draws: int = 500, seed: int = 0) -> np.nd
     truth : ndarray (n, d)
     given : ndarray (n, c)
     """
-    from .density import own_draws
+    from .density import beside_own
 
-    truth, given = np.asarray(truth), np.asarray(given)
+    truth = np.asarray(truth)
     truth = truth[:, None] if truth.ndim == 1 else truth
-    own = own_draws(density, given, each=draws, seed=seed)
-    return (own > density.log_prob(truth, given)[:, None]).mean(1)
+    likelier = lambda own, log_p: (own > log_p[:, None]).mean(1)  # noqa: E731
+    return beside_own(density, truth, given, likelier, each=draws, seed=seed)
 
 
 def crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:

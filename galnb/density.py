@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import signature
 
 import numpy as np
@@ -82,6 +82,9 @@ def _columns(latents, given):
     """Conditions as they came, or, where they are names, as those columns of `latents`."""
     names = [given] if isinstance(given, str) else list(given) if isinstance(given, list | tuple) else []
     if names and all(isinstance(name, str) for name in names):
+        if not hasattr(latents, "z"):
+            todo = "hand Latents or a Catalogue, or the columns themselves, (n, c)"
+            raise BadInput("given", f"the name {names[0]!r} came, and an array has no names; {todo}")
         return np.stack([np.asarray(latents[name], dtype=np.float64) for name in names], axis=1)
     return given
 
@@ -92,11 +95,14 @@ def rarity(density: Density, latents, given=None, *, draws: int = DRAWS, seed: i
     Of points from the density itself it is uniform from 0 to 1; 0.001 is one in a thousand. Conditions share
     the draws of an unconditional density; with conditions each point has 200 draws of its own.
     """
-    log_p = density.log_prob(latents, given)
     if density.given:
-        own = own_draws(density, given, seed=seed)
-        return np.where(np.isnan(log_p), np.nan, (own <= log_p[:, None]).mean(1))
+        return beside_own(density, latents, given, _share, seed=seed)
+    log_p = density.log_prob(latents, given)
     return shares(weighed_draws(density, draws=draws, seed=seed), log_p)
+
+
+def _share(own: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    return (own <= log_p[:, None]).mean(1)
 
 
 def shares(drawn: np.ndarray, log_p: np.ndarray) -> np.ndarray:
@@ -104,44 +110,80 @@ def shares(drawn: np.ndarray, log_p: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(log_p), np.nan, np.searchsorted(drawn, log_p, side="right") / len(drawn))
 
 
-def own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> np.ndarray:
-    """Log density (n, each) of draws under each point's own conditions."""
-    given = np.asarray(given)
-    drawn = density.sample(each, given, seed=seed)
-    flat = density.log_prob(drawn.reshape(-1, density.dim), np.repeat(given, each, axis=0))
-    return flat.reshape(len(drawn), each)
+def beside_own(
+    density: Density, latents, given, ask: Callable, *, each: int = 200, seed: int = 0
+) -> np.ndarray:
+    """What `ask(own (k, each), log_p (k,))` says of each point (n,) beside draws under its own conditions.
+
+    Both are log densities, of some points at a time, so that memory is bounded; NaN where a point's is.
+    """
+    log_p, at = density.log_prob(latents, given), 0
+    good = np.flatnonzero(~np.isnan(log_p))
+    out = np.full(len(log_p), np.nan)
+    for own in own_draws(density, np.asarray(given)[good], each=each, seed=seed):
+        rows = good[at : at + len(own)]
+        out[rows] = ask(own, log_p[rows])
+        at += len(own)
+    return out
 
 
-def typicality(density: Density, latents, *, usual=None, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+def own_draws(density: Density, given, *, each: int = 200, seed: int = 0) -> Iterator[np.ndarray]:
+    """Log density (k, each) of draws under each point's own conditions, some points at a time, in order."""
+    left = np.zeros(0)
+    for points, conditions in density.draws(each, given, seed=seed):
+        left = np.concatenate([left, _tamed(density.log_prob(points, conditions))])
+        whole = len(left) // each * each
+        yield left[:whole].reshape(-1, each)
+        left = left[whole:]
+
+
+def _tamed(log_p: np.ndarray) -> np.ndarray:
+    """Draws that went astray, so that a flow weighs them by NaN, as the least likely ones."""
+    return np.nan_to_num(log_p.astype(np.float64), nan=-LEAST, neginf=-LEAST, posinf=LEAST)
+
+
+def typicality(
+    density: Density, latents, given=None, *, usual=None, usual_given=None, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
     """How far -log p of each point (n,) is from what is typical, in sigma.
 
     The typical set of a density in many dimensions lies away from its peak, so that what is too likely is as
     suspicious as what is too unlikely: `|-log p(z) - H|` (Nalisnick+2019, equation 4, of one point). H is the
     median, and sigma half of the central 68 %, of -log p of `usual` points (m, dim), best of such as are new
     to it; of its own draws where none are given, which a density that is not quite right takes for real.
+    With conditions each point has 200 draws of its own, or `usual` points come with theirs, `usual_given`.
     """
-    return np.abs(sigmas(weighed_draws(density, usual, draws=draws, seed=seed), density.log_prob(latents)))
+    if density.given and usual is None:
+        return np.abs(beside_own(density, latents, given, sigmas, seed=seed))
+    drawn = weighed_draws(density, usual, usual_given, draws=draws, seed=seed)
+    return np.abs(sigmas(drawn, density.log_prob(latents, given)))
 
 
 def sigmas(drawn: np.ndarray, log_p: np.ndarray) -> np.ndarray:
-    """How far log densities (n,) lie above (+) the median of `weighed_draws`, in half their central 68 %."""
-    low, middle, high = np.percentile(drawn, [15.85, 50, 84.15])
+    """How far log densities (n,) lie above (+) the median of `weighed_draws`, in half their central 68 %.
+
+    Or of draws (n, each) of their own.
+    """
+    low, middle, high = np.percentile(drawn, [15.85, 50, 84.15], axis=-1)
     return (np.asarray(log_p, dtype=np.float64) - middle) / (0.5 * (high - low))
 
 
-def weighed_draws(density: Density, points=None, *, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Log densities, ascending, of draws, or of points: what others are compared with.
-
-    Draws that went astray, so that a flow weighs them by NaN, are the least likely ones.
-    """
+def weighed_draws(
+    density: Density, points=None, given=None, *, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
+    """Log densities, ascending, of draws, or of points (and conditions): what others are compared with."""
     points = density.sample(draws, seed=seed) if points is None else points
-    log_p = density.log_prob(points).astype(np.float64)
-    return np.sort(np.nan_to_num(log_p, nan=-LEAST, neginf=-LEAST, posinf=LEAST))
+    return np.sort(_tamed(density.log_prob(points, given)))
 
 
-def ratio(density: Density, background: Density, latents) -> np.ndarray:
-    """log p - log p of a background density (n,), which both know what is common to everything (Ren+2019)."""
-    return density.log_prob(latents) - background.log_prob(latents)
+def ratio(density: Density, background: Density, latents, given=None) -> np.ndarray:
+    """log p - log p of a background density (n,), which both know what is common to everything (Ren+2019).
+
+    The background knows of the conditions where it was learned with some.
+    """
+    return density.log_prob(latents, given) - background.log_prob(
+        latents, given if background.given else None
+    )
 
 
 def levels(log_p, shares=(0.5, 0.9, 0.99)) -> np.ndarray:

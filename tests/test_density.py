@@ -33,6 +33,56 @@ def test_rarity_under_conditions_has_draws_of_its_own():
     found = density.fit(z, "gmm", given=c, components=16)
     shares = density.rarity(found, [[0.0], [0.0]], given=[[0.0], [1.5]])
     assert shares[0] > 0.5 and shares[1] < 0.02
+    shares = density.rarity(found, z[:3], given=[0.0, np.nan, 1.5])
+    assert np.isnan(shares).tolist() == [False, True, False]
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    """p(z | c) of a normal about c, whose sigma is 0.5, and such z and c."""
+    rng = np.random.default_rng(0)
+    c = rng.normal(size=20_000)
+    z = c[:, None] + 0.5 * rng.normal(size=(20_000, 1))
+    return density.fit(z, "gmm", given=c, components=1), z, c
+
+
+def test_typicality_under_conditions_is_that_of_the_distance_to_them(conditional):
+    """-log p is half the square of the distance, a chi-square law of one degree whatever the conditions."""
+    found, _, _ = conditional
+    low, middle, high = stats.chi2(1).ppf([0.1585, 0.5, 0.8415])
+    away, c = np.array([0.0, 1.0, 2.0]), np.array([-1.0, 0.0, 2.0])
+    z = (c + 0.5 * away)[:, None]
+    truth = np.abs(away**2 - middle) / (0.5 * (high - low))
+    own = np.mean([density.typicality(found, z, c, seed=seed) for seed in range(20)], axis=0)
+    assert own == pytest.approx(truth, rel=0.15)
+    usual = np.random.default_rng(1).normal(size=5000)
+    points = (usual + 0.5 * np.random.default_rng(2).normal(size=5000))[:, None]
+    shared = density.typicality(found, z, c, usual=points, usual_given=usual)
+    assert shared == pytest.approx(truth, rel=0.1)
+
+
+def test_a_ratio_under_conditions_tells_what_they_add(conditional):
+    found, z, c = conditional
+    alone = density.fit(z, "gmm", components=1)
+    truth = stats.norm(c, 0.5).logpdf(z[:, 0]) - stats.norm(0, 1.25**0.5).logpdf(z[:, 0])
+    assert np.abs(density.ratio(found, alone, z, c) - truth).max() < 0.3
+    assert not density.ratio(found, found, z, c).any()
+
+
+def test_draws_of_many_conditions_are_weighed_some_at_a_time(conditional, monkeypatch):
+    """No more than a block of points is drawn at once, and what comes is what all draws at once say."""
+    from galnb.densities import base
+
+    found, z, c = conditional
+    at_once = found.sample(200, c[:100])
+    own = found.log_prob(at_once.reshape(-1, 1), np.repeat(c[:100], 200)).reshape(100, 200)
+    truth = (own <= found.log_prob(z[:100], c[:100])[:, None]).mean(1)
+    sizes, whole = [], type(found).draw
+    monkeypatch.setattr(
+        type(found), "draw", lambda self, c, n, rng: (sizes.append(n), whole(self, c, n, rng))[1]
+    )
+    assert np.array_equal(density.rarity(found, z[:100], c[:100]), truth)
+    assert sum(sizes) == 20_000 and max(sizes) <= base.BLOCK
 
 
 def test_the_likeliest_point_is_not_typical(normal):
@@ -77,6 +127,8 @@ def test_conditions_may_be_named_columns():
     assert np.array_equal(found.log_prob(latents, redshift), again.log_prob(latents, redshift))
     with pytest.raises(KeyError, match="redshfit"):
         density.fit(latents, "gmm", given=["redshfit"])
+    with pytest.raises(BadInput, match="the name 'redshift' came, and an array has no names; hand Latents"):
+        density.fit(latents.z, "gmm", given="redshift")
 
 
 def test_a_mixture_is_scikit_learns(normal):
@@ -131,6 +183,12 @@ def test_a_kernel_density_is_scikit_learns():
     theirs = KernelDensity(bandwidth=0.1).fit(white).score_samples(at)
     theirs = theirs - np.log(found.root.diagonal().numpy().astype(float)).sum()
     assert found.log_prob(asked) == pytest.approx(theirs, abs=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"bandwidth": -1}, {"bandwidth": 0}, {"bandwidth": np.nan}, {"points": 0}])
+def test_a_kernel_density_refuses_what_is_no_width_and_no_number_of_points(wrong):
+    with pytest.raises(ValueError, match=f"{list(wrong)[0]}=.*, wanted"):
+        density.fit(np.zeros((9, 2)), "kde", **wrong)
 
 
 def test_densities_stream_into_a_catalogue(normal, tmp_path):

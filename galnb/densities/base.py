@@ -95,14 +95,25 @@ class Density(Configured, nn.Module):
     @torch.no_grad()
     def sample(self, n: int, given=None, *, seed: int = 0) -> np.ndarray:
         """Points (n, dim); of conditions (m, given), n of each, (m, n, dim). One seed, one result."""
+        parts = [z for z, _ in self.draws(n, given, seed=seed)]
+        z = np.concatenate(parts) if parts else self.root.new_zeros(0, self.dim).cpu().numpy()
+        return z.reshape(*((len(given), n) if self.given else (n,)), self.dim)
+
+    @torch.no_grad()
+    def draws(self, n: int, given=None, *, seed: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What `sample` draws, and conditions (k, given) of each: at most 8,192 points (k, dim) at a time."""
         self._demand_fitted()
-        c = self._conditions(given, None if self.given else n)
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise BadInput("n", f"{n!r} came, wanted a whole number of points, 0 or more")
+        c = self._finite("given", self._conditions(given, None if self.given else n))
+        total, each = (len(c) * n, n) if self.given else (n, 1)
         generator = torch.Generator().manual_seed(seed)
-        each = (self._tensor(c) - self.given_center) / self.given_scale
-        each = each.repeat_interleave(n, 0) if self.given else each
-        parts = [self.draw(part, len(part), generator) for part in each.split(BLOCK)]
-        z = torch.cat(parts) @ self.root.T + self.center if parts else self.root.new_zeros(0, self.dim)
-        return z.cpu().numpy().reshape(*((len(c), n) if self.given else (n,)), self.dim)
+        for at in range(0, total, BLOCK):
+            here = c[np.arange(at, min(at + BLOCK, total)) // each]
+            white = self.draw(
+                (self._tensor(here) - self.given_center) / self.given_scale, len(here), generator
+            )
+            yield (white @ self.root.T + self.center).cpu().numpy(), here
 
     def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
         raise TypeError(f"{type(self).__name__} does not define learn")
@@ -114,7 +125,7 @@ class Density(Configured, nn.Module):
             for start in range(0, len(chunk), BLOCK):
                 points = chunk[start : start + BLOCK]
                 conditions = None if given is None else np.asarray(given[at : at + len(points)])
-                yield self._white(*self._finite(*self._checked(points, conditions)))
+                yield self._white(*self._all_finite(*self._checked(points, conditions)))
                 at += len(points)
 
     def _tensor(self, x: np.ndarray) -> Tensor:
@@ -130,6 +141,11 @@ class Density(Configured, nn.Module):
         spread = self._spread(z, "latents")
         correlated = np.atleast_2d(np.cov((z / spread).T.astype(np.float64)))
         if len(spread) > 1 and np.linalg.eigvalsh(correlated)[0] < FLAT:
+            if (kinds := len(np.unique(z, axis=0))) <= self.dim:
+                wanted = (
+                    f"wanted more than its {self.dim} columns; bring more, or reduce the columns by a PCA"
+                )
+                raise BadInput("latents", f"only {kinds} of its {len(z)} rows are distinct, {wanted}")
             todo = "leave out those that follow from others, or reduce them by a PCA"
             raise BadInput("latents", f"some of the {self.dim} columns follow from the others; {todo}")
         root = spread[:, None] * np.linalg.cholesky(correlated)
@@ -149,25 +165,35 @@ class Density(Configured, nn.Module):
 
     def _points(self, z, given) -> tuple[np.ndarray, np.ndarray]:
         """Points to learn from, and their conditions, all finite and more than their dimensions."""
-        z, c = self._finite(*self._checked(z, given))
+        z, c = self._all_finite(*self._checked(z, given))
         if len(z) <= self.dim + self.given:
             wanted = f"{self.dim + self.given} dimensions, wanted more than that, better 20 times as many"
             raise BadInput("latents", f"{len(z)} rows came for {wanted}; reduce the dimensions by a PCA")
         return z, c
 
+    def _all_finite(self, z: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._finite("latents", z), self._finite("given", c)
+
     @staticmethod
-    def _finite(z: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        for name, x in (("latents", z), ("given", c)):
-            if (bad := np.flatnonzero(~np.isfinite(x).all(axis=1))).size:
-                todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
-                raise BadInput(
-                    name, f"NaN or infinity in {len(bad)} of {len(x)} rows, first row {bad[0]}; {todo}"
-                )
-        return z, c
+    def _finite(name: str, x: np.ndarray) -> np.ndarray:
+        if (bad := np.flatnonzero(~np.isfinite(x).all(axis=1))).size:
+            todo = "leave such rows out, x[np.isfinite(x).all(axis=1)]"
+            raise BadInput(
+                name, f"NaN or infinity in {len(bad)} of {len(x)} rows, first row {bad[0]}; {todo}"
+            )
+        return x
+
+    @staticmethod
+    def _numbers(name: str, x) -> np.ndarray:
+        """An array of float64 as it came, and of other numbers as float32."""
+        try:
+            x = np.asarray(x)
+            return x if x.dtype == np.float64 else x.astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise BadInput(name, f"{error}; wanted an array of numbers, leave columns of text out") from error
 
     def _checked(self, z, given) -> tuple[np.ndarray, np.ndarray]:
-        z = np.asarray(z.z[:] if hasattr(z, "z") else z)
-        z = z if z.dtype == np.float64 else z.astype(np.float32)
+        z = self._numbers("latents", z.z[:] if hasattr(z, "z") else z)
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise BadInput("latents", f"they have shape {z.shape}, wanted (n, {self.dim})")
         return z, self._conditions(given, len(z))
@@ -182,8 +208,7 @@ class Density(Configured, nn.Module):
             raise BadInput(
                 "given", f"nothing came, the density is conditional on {self.given} columns; {todo}"
             )
-        c = np.asarray(given)
-        c = c if c.dtype == np.float64 else c.astype(np.float32)
+        c = self._numbers("given", given)
         c = c[:, None] if c.ndim == 1 and self.given == 1 else c
         if c.ndim != 2 or c.shape[1] != self.given or (n is not None and len(c) != n):
             rows = "m" if n is None else n

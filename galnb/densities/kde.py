@@ -29,8 +29,12 @@ class KDE(Density):
 
     def __init__(self, dim: int, given: int = 0, *, points: int = 10_000, bandwidth: float | None = None):
         super().__init__(dim, given)
+        if not isinstance(points, int) or points < 1:
+            raise ValueError(f"points={points!r}, wanted a whole number of at least 1")
+        if bandwidth is not None and not 0 < bandwidth < math.inf:
+            raise ValueError(f"bandwidth={bandwidth!r}, wanted a number above 0, or None")
         self.register_buffer("points", torch.zeros(points, dim + given))
-        self.register_buffer("width", torch.tensor(bandwidth or 1.0))
+        self.register_buffer("width", torch.tensor(float(bandwidth or 1)))
 
     def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
         joint = torch.cat([z, c], 1)

@@ -180,6 +180,22 @@ def test_too_few_rows_missing_conditions_and_wrong_shapes_are_clear_errors(name,
         build(name).log_prob([[1.0, 2.0]])
 
 
+def test_what_cannot_be_drawn_or_weighed_is_one_clear_error(name, fitted):
+    conditional = fitted(name, given=1, dim=1)
+    with pytest.raises(BadInput, match="given: NaN or infinity in 1 of 2 rows, first row 1"):
+        conditional.sample(3, [[4.0], [np.nan]])
+    for n in (-1, 2.5):
+        with pytest.raises(BadInput, match=f"{n} came, wanted a whole number of points"):
+            fitted(name).sample(n)
+    with pytest.raises(BadInput, match="latents: .*wanted an array of numbers"):
+        fitted(name).log_prob([["spiral", "bar"]])
+    with pytest.raises(BadInput, match="given: .*wanted an array of numbers"):
+        conditional.log_prob([[1.0]], ["red"])
+    with pytest.raises(BadInput, match="only 2 of its 200 rows are distinct"):
+        build(name, 3).fit(np.repeat([[1.0, 2.0, 3.0], [2.0, 4.0, 5.0]], 100, axis=0))
+    assert fitted(name).sample(0).shape == (0, 2) and conditional.sample(0, [[4.0]]).shape == (1, 0, 1)
+
+
 @pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_flows_determinant_is_autograds_and_its_inverse_inverts(name, learned):
