@@ -55,6 +55,7 @@ def test_what_is_drawn_is_like_what_it_learned_from(trained):
     torch.testing.assert_close(ours.std(0) / z.std(0), torch.ones(4), atol=0.25, rtol=0)
 
 
+@torch.no_grad()
 def test_its_noise_is_as_large_as_what_it_leaves(trained):
     x = torch.from_numpy(laws.easy(400))
     left = (x - trained.decode(trained.encode(x))).square().mean().sqrt()

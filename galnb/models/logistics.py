@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -109,17 +110,12 @@ class Logistics:
 
         With levels `within` which they are, as in `log_prob`, each band chooses anew.
         """
-        log_weight, offset, log_scale, slope, expected = self.split(numbers)
         if within is None:
-            chosen = (log_weight.exp().cumsum(1) < chance[:, :1]).sum(1).clamp_max(self.mixtures - 1)
-            wide = log_scale.exp() * torch.logit(chance[:, 1:, None], eps=1e-7)
+            return self._drawn_freely(numbers, chance)
+        log_weight, offset, log_scale, slope, expected = self.split(numbers)
         u = torch.zeros_like(expected)
         for band in range(self.n_bands):
             mean = self.means(offset, slope, expected, u)[:, band]
-            if within is None:
-                drawn = torch.take_along_dim(mean + wide[:, band], chosen[:, None], dim=1)[:, 0]
-                u[:, band] = self.nearest(drawn)
-                continue
             low, high = (edge[:, band, None] for edge in within)
             log_p = log_weight + self._between(low, high, mean, log_scale[:, band])
             drawn = self._drawn(log_p, mean, log_scale[:, band], low, high, chance[:, 1 + band])
@@ -128,6 +124,25 @@ class Logistics:
                 u[:, band, None], u[:, band, None], mean, log_scale[:, band]
             )
         return u
+
+    def _drawn_freely(self, numbers: Tensor, chance: Tensor) -> Tensor:
+        """`draw` of all levels, by NumPy: for a pixel's few numbers it takes half the time of torch."""
+        b, m = self.n_bands, self.mixtures
+        said, chance = numbers.detach().cpu().numpy(), chance.detach().cpu().numpy()
+        expected, parts = said[:, -b:], said[:, : self.said].reshape(len(said), -1, m)
+        weight = np.exp(parts[:, 0] - parts[:, 0].max(1, keepdims=True)).cumsum(1)
+        chosen = (weight < chance[:, :1] * weight[:, -1:]).sum(1).clip(max=m - 1)
+        own = parts[np.arange(len(parts)), :, chosen]
+        scale = np.exp(own[:, 1 + b : 1 + 2 * b].clip(self.sharpest, WIDEST))
+        share = chance[:, 1:].clip(1e-7, 1 - 1e-7)
+        u = expected + own[:, 1 : 1 + b] + scale * np.log(share / (1 - share))
+        for band in range(b):
+            for place, (to, before) in enumerate(self.pairs):
+                if to == band:
+                    u[:, band] += own[:, 1 + 2 * b + place] * (u[:, before] - expected[:, before])
+            index = ((u[:, band].clip(-1, 1) + 1) / (2 * self.half)).round()
+            u[:, band] = index * (2 * self.half) - 1
+        return torch.from_numpy(u).to(numbers)
 
     def nearest(self, u: Tensor) -> Tensor:
         """The level u nearest to each number, the ends for what lies beyond."""
