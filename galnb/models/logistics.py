@@ -12,6 +12,7 @@ from torch import Tensor
 
 PART = 4096  # pixels at a time: few enough for a processor's cache
 WIDEST = 10.0  # logarithm of a scale at which all levels inside are alike
+FAR = 1e9  # as good as infinite at all scales, and of finite gradient
 
 
 class Logistics:
@@ -158,14 +159,15 @@ class Logistics:
 
     def _between(self, low: Tensor, high: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
         """Log probability under one logistic each of all levels from the lowest to the highest."""
+        first, last = low < self.half - 1, high > 1 - self.half  # which take all that lies beyond
+        width = torch.where(first | last, FAR, high - low + 2 * self.half)
+        high, low = torch.where(last, FAR, high + self.half), torch.where(first, -FAR, low - self.half)
         slope = (-log_scale).exp()
-        above, below = slope * (high + self.half - mean), slope * (low - self.half - mean)
-        less, more = F.softplus(-above), F.softplus(below)
-        # log(sigmoid(a) - sigmoid(b)) = logsigmoid(a) + logsigmoid(-b) + log(1 - exp(b - a))
-        inside = torch.log(-torch.expm1(-slope * (high - low + 2 * self.half))) - less - more
-        first, last = low < self.half - 1, high > 1 - self.half
-        inside = torch.where(first, torch.where(last, 0.0, -less), inside)
-        return torch.where(last & ~first, -more, inside)
+        above, below = slope * (high - mean), slope * (low - mean)
+        # log(sigmoid(a) - sigmoid(b)) = log(1 - exp(b - a)) + log(sigmoid(a)) + log(sigmoid(-b)), in one
+        # logarithm, as log(sigmoid(a)) = min(a, 0) + log(sigmoid(|a|)).
+        inside = torch.expm1(-slope * width) * torch.sigmoid(above.abs()) * torch.sigmoid(below.abs())
+        return torch.log(-inside) + above.clamp(max=0) - below.clamp(min=0)
 
     def _drawn(self, log_p, mean, log_scale, low, high, chance) -> Tensor:
         """One number (n,) of each mixture (n, mixture) of logistics that are cut off, by one chance (n,):
