@@ -199,15 +199,24 @@ def levels(log_p, shares=(0.5, 0.9, 0.99)) -> np.ndarray:
 
 
 def draw_where(
-    density: Density, where: Callable[[np.ndarray], np.ndarray], n: int, *, seed: int = 0, batch: int = DRAWS
+    density: Density,
+    where: Callable[[np.ndarray], np.ndarray],
+    n: int,
+    *,
+    given=None,
+    seed: int = 0,
+    batch: int = DRAWS,
 ) -> np.ndarray:
     """Points (n, dim) of the density that lie where `where(points (k, dim)) -> mask (k,)` says: by rejection.
 
-    Fewer than n come, possibly none, where the region is so unlikely that 100 batches do not fill it.
+    Under the one condition `given`, numbers (given,), where the density is conditional. Fewer than n come,
+    possibly none, where the region is so unlikely that 100 batches do not fill it.
     """
     found, have = [], 0
     for k in range(TRIES):
-        points = density.sample(batch, seed=seed + k)
+        points = density.sample(batch, None if given is None else [given], seed=seed + k).reshape(
+            -1, density.dim
+        )
         found.append(points[np.asarray(where(points), dtype=bool)])
         have += len(found[-1])
         if have >= n:

@@ -116,6 +116,14 @@ def test_draws_lie_where_they_are_wanted(normal):
     assert len(density.draw_where(normal, lambda z: z[:, 0] > 9, 10, batch=100)) == 0
 
 
+def test_draws_lie_where_they_are_wanted_under_a_condition(conditional):
+    found, z, c = conditional
+    there = density.draw_where(found, lambda z: z[:, 0] > 0, 100, given=c[0])
+    free = found.sample(2000, c[:1])[0]
+    assert len(there) == 100 and (there[:, 0] > 0).all()
+    assert there[:, 0].mean() == pytest.approx(free[free[:, 0] > 0, 0].mean(), rel=0.2)
+
+
 def test_conditions_may_be_named_columns():
     rng = np.random.default_rng(0)
     redshift = rng.uniform(0, 1, 900)
@@ -140,6 +148,27 @@ def test_a_mixture_is_scikit_learns(normal):
     asked = TRUTHS["8 Gaussians"].sample(2000, 1)
     theirs = GaussianMixture(8, random_state=0, n_init=5).fit(z)
     assert found.log_prob(asked).mean() == pytest.approx(theirs.score(asked), abs=0.01)
+
+
+@pytest.mark.parametrize("components", [3, 5, 7])
+def test_a_mixture_finds_how_many_blobs_there_are(components):
+    rng = np.random.default_rng(0)
+    middles = 8 * rng.permutation(np.stack(np.mgrid[:3, :3], -1).reshape(9, 2))[:components]
+    z = middles[rng.integers(0, components, 6000)] + rng.normal(size=(6000, 2))
+    assert density.fit(z, "gmm").config["components"] == components
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag"])
+def test_the_best_covariance_is_found_by_the_criterion(covariance):
+    """Of whitened points: two round blobs are "diag", two equally tilted ones "tied", two others "full"."""
+    rng = np.random.default_rng(0)
+    tilted = {"full": ([[1, 0.9], [0.9, 1]], [[1, -0.9], [-0.9, 1]]), "tied": 2 * ([[1, 0.9], [0.9, 1]],)}
+    spreads = tilted.get(covariance, (np.eye(2), 4 * np.eye(2)))
+    z = np.concatenate(
+        [rng.multivariate_normal((s, 0), c, 3000) for s, c in zip((-6, 6), spreads, strict=True)]
+    )
+    found = density.fit(z, "gmm", covariance="best")
+    assert found.config["covariance"] == covariance and found.config["components"] == 2
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag"])

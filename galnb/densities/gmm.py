@@ -13,7 +13,8 @@ from ..errors import one_of
 from ..models.mixture import Mixture
 from .base import Density
 
-CHOICES = (1, 2, 4, 8, 16, 32, 64)
+MOST = 64  # components that are tried
+KINDS = ("full", "tied", "diag")
 SEEN = 20_000  # points from which the number of components is chosen, and where they begin
 FLOOR = 1e-6  # added to variances of whitened points
 MEMORY = 2**22  # numbers at a time
@@ -26,14 +27,15 @@ class GMM(Density):
     ----------
     dim, given : int
     components : int or None
-        None: the number of 1, 2, 4, ... 64 with the least Bayesian information criterion (Schwarz 1978).
+        None: the number up to 64 with the least Bayesian information criterion (Schwarz 1978). Of 1, 2, 4 ...
+        until it grows twice, and then those between the best and its neighbors, to an eighth of it.
     covariance : str
-        "full", "tied" (one for all components) or "diag", of whitened points.
+        "full", "tied" (one for all components) or "diag", of whitened points; "best", by the same criterion.
     """
 
     def __init__(self, dim: int, given: int = 0, *, components: int | None = None, covariance: str = "full"):
         super().__init__(dim, given)
-        one_of("covariance", covariance, ("full", "tied", "diag"))
+        one_of("covariance", covariance, (*KINDS, "best"))
         if components is not None and (not isinstance(components, int) or components < 1):
             raise ValueError(f"components={components!r}, wanted a whole number of at least 1, or None")
         self.covariance = covariance
@@ -48,21 +50,13 @@ class GMM(Density):
         return self
 
     def learn(self, z: Tensor, c: Tensor, *, seed: int) -> None:
-        from sklearn.mixture import GaussianMixture
-
         joint = torch.cat([z, c], 1).double().numpy()
         if len(joint) > SEEN:
             joint = joint[np.sort(np.random.default_rng(seed).choice(len(joint), SEEN, replace=False))]
-        best, least, chosen = None, np.inf, self.config["components"]
-        for k in (chosen,) if chosen else CHOICES:
-            if k > max(len(joint) // (joint.shape[1] + 1), 1) and best is not None:
-                break
-            options = dict(covariance_type=self.covariance, reg_covar=FLOOR, max_iter=200, random_state=seed)
-            fitted = GaussianMixture(min(k, len(joint)), **options).fit(joint)
-            if (score := fitted.bic(joint)) < least:
-                best, least = fitted, score
-            elif k >= 4 * best.n_components:
-                break
+        kinds = KINDS if self.covariance == "best" else (self.covariance,)
+        tried = [_chosen(joint, kind, self.config["components"], seed) for kind in kinds]
+        best = min(tried, key=lambda fitted: fitted.bic(joint))
+        self.covariance = self.config["covariance"] = best.covariance_type
         order = np.argsort(-best.weights_, kind="stable")
         self.config["components"] = len(order)
         self.mixture = Mixture(joint.shape[1], len(order)).to(self.root)
@@ -98,6 +92,39 @@ class GMM(Density):
     def draw(self, c: Tensor, n: int, generator: torch.Generator) -> Tensor:
         unknown = torch.full((n, self.dim), torch.nan, dtype=self.root.dtype)
         return self.mixture.given(torch.cat([unknown, c], 1), generator)[:, : self.dim]
+
+
+def _chosen(joint: np.ndarray, covariance: str, components: int | None, seed: int):
+    """The scikit-learn mixture of the number of components that is given, or by the criterion."""
+    from sklearn.mixture import GaussianMixture
+
+    most = components or max(min(MOST, len(joint) // (joint.shape[1] + 1)), 1)
+    scores, best = {}, None
+
+    def worse(k: int) -> bool:
+        nonlocal best
+        options = dict(covariance_type=covariance, reg_covar=FLOOR, max_iter=200, random_state=seed)
+        fitted = GaussianMixture(min(k, len(joint)), **options).fit(joint)
+        scores[k] = fitted.bic(joint)
+        if best is None or scores[k] < scores[best.n_components]:
+            best = fitted
+            return False
+        return True
+
+    if components:
+        worse(components)
+        return best
+    k, rises = 1, 0
+    while k <= most and rises < 2:
+        rises = rises + 1 if worse(k) else 0
+        k *= 2
+    while True:  # the wider gap beside the best is halved
+        k = best.n_components
+        below = max((j for j in scores if j < k), default=k)
+        above = min((j for j in scores if j > k), default=k)
+        if max(k - below, above - k) <= max(k // 8, 1):
+            return best
+        worse((below + k) // 2 if k - below >= above - k else (above + k) // 2)
 
 
 def _full(fitted) -> np.ndarray:
