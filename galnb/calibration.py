@@ -126,7 +126,7 @@ def figure(values: dict[str, np.ndarray], *, width: float = 7.0):
         )
     left.set(xlabel="share of the posterior below the truth", ylabel="density", xlim=(0, 1))
     right.set(xlabel="share of the posterior", ylabel="share of truths, minus ideal", xlim=(0, 1))
-    left.set_ylim(0, 1.35 * left.get_ylim()[1])  # room for the legend above the lines
+    left.set_ylim(0, 1.6 * left.get_ylim()[1])  # room for the legend above the lines
     left.legend(frameon=False, loc="upper center")
     return drawn
 

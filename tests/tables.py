@@ -23,11 +23,9 @@ def model_table() -> str:
 
 
 def ability_table(table: list[dict]) -> str:
-    """One row a model or density that draws or weighs: what running a small one of it showed."""
+    """One row a model or density: what running a small one of it showed."""
     rows = [("", "trains on data", "draws in one pass", "exact likelihood", "free-form Jacobian")]
     for row in table:
-        if row["passes"] is None and not row["exact"]:
-            continue
         many = "more passes with more dimensions" if row["grows"] else "a few passes"
         one = "" if row["passes"] is None else "yes" if row["passes"] == 1 else many
         free = {None: "has no such map", True: "yes", False: ""}[row["free"]]

@@ -36,7 +36,7 @@ class FFJORD(Flow):
         hidden: tuple[int, ...] = (128, 128, 128),
         frequencies: int = 3,
         trace: str = "exact",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-6,
     ):
         from ..errors import one_of
 
