@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +126,7 @@ class Builder:
 
     def __init__(self, path: str | Path, meta: dict, pixels: list[Pixel]):
         self.path, meta = Path(path), json.loads(json.dumps(meta))
-        self.pixels, self._lines = sorted(pixels, key=lambda pixel: pixel.span), {}
+        self.pixels, self._lines, self._place = sorted(pixels, key=lambda pixel: pixel.span), {}, None
         plan = [{name: meta[name] for name in meta if name != "versions"}, self.pixels]
         self.key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
         self.journal = disk.Journal(self.path / "journal.jsonl")
@@ -147,8 +147,10 @@ class Builder:
         self.close()
 
     def close(self) -> None:
-        """Let another process write."""
-        with suppress(OSError):  # its disk is gone, and the lock with it
+        """Remove what is unfinished, and let another process write."""
+        with suppress(OSError):  # its disk may be gone, and the lock with it
+            if self._place == self._here():
+                self._sweep()
             Path(self._own.lock_file).unlink(missing_ok=True)
         self._own.release()
 
@@ -335,17 +337,17 @@ def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit
             def tick(under_way: int) -> None:
                 bar.update(max(0, done + under_way - bar.n))
 
-            for task, result in run(waiting, work, tick=tick, **engine):
-                done += size(task)
-                tick(0)
-                if isinstance(result, Exception):
-                    reason = f"{type(result).__name__}: {result}"
-                    builder.set_aside(task.pixel, len(task), reason)
-                    warnings.warn(
-                        f"{task.pixel.path} is set aside: {reason}; run again to retry", stacklevel=3
-                    )
-                else:
-                    builder.record(result)
+            with closing(run(waiting, work, tick=tick, **engine)) as results:  # no worker writes after it
+                for task, result in results:
+                    done += size(task)
+                    tick(0)
+                    if isinstance(result, Exception):
+                        reason = f"{type(result).__name__}: {result}"
+                        builder.set_aside(task.pixel, len(task), reason)
+                        said = f"{task.pixel.path} is set aside: {reason}; run again to retry"
+                        warnings.warn(said, stacklevel=3)
+                    else:
+                        builder.record(result)
         return builder.finish()
 
 

@@ -116,6 +116,19 @@ def test_an_interrupt_ends_it_at_once_without_a_word_from_workers(path, whole, c
     assert_same(path, whole)
 
 
+def test_an_interrupt_while_workers_write_leaves_nothing_unfinished(path, whole):
+    def written():
+        disk.point = lambda name: time.sleep(60 if name == "written" else 0)
+        make(path, workers=2)
+
+    child = forked(written, alone=True)
+    assert until(lambda: len(list(path.rglob(".*.tmp"))) == 2)
+    os.killpg(child, signal.SIGINT)
+    assert ended(child) == 2 and not list(path.rglob(".*.tmp"))
+    make(path)
+    assert_same(path, whole)
+
+
 def test_a_second_process_is_refused_while_the_first_one_works(path, whole):
     child = forked(lambda: make(path, Toy(seconds=0.02), workers=2))
     until(lambda: (path / "journal.jsonl").exists())

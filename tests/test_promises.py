@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -202,8 +203,10 @@ def heard_on(process: int) -> set[str]:
     """Addresses on which a process and those that it started listen."""
     import psutil
 
-    found = psutil.Process(process)
-    places = [p for each in (found, *found.children(recursive=True)) for p in each.net_connections("inet")]
+    found, places = psutil.Process(process), []
+    for each in (found, *found.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            places += each.net_connections("inet")
     return {place.laddr.ip for place in places if place.status == psutil.CONN_LISTEN}
 
 
