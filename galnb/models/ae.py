@@ -124,10 +124,8 @@ class AE(Drawn, Model):
             return
         z = [self.encode(x) for x in batches]
         self._fit_prior(torch.cat(z) / self.scale)
-        left = torch.stack(
-            [(x - self.decode(part)).square().mean(0) for x, part in zip(batches, z, strict=True)]
-        )
-        self.log_scale.copy_(0.5 * left.mean(0).clamp_min(1e-5).log())
+        left = sum((x - self.decode(part)).square().sum(0) for x, part in zip(batches, z, strict=True))
+        self.log_scale.copy_(0.5 * (left / sum(map(len, z))).clamp_min(1e-5).log())
         self.texture.fit(map(self._left, batches))
 
     def encode(self, x: Tensor) -> Tensor:
