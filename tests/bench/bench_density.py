@@ -41,7 +41,7 @@ FLOWS = {
     "maf": {"steps": 2000},
     "nsf": {"steps": 2000, "transforms": 4, "hidden": (64, 64)},
     "arnsf": SHARP,
-    "ffjord": {"steps": 150, "batch": 1024, "rate": 1e-2, "hidden": (64, 64)},
+    "ffjord": {"steps": 800, "batch": 1024, "rate": 1e-2, "hidden": (64, 64), "tolerance": 1e-4},
     "matching": {"steps": 4000, "batch": 1024, "hidden": (128, 128, 128, 128), "average": 0.999},
 }
 REAL = {
