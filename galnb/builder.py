@@ -126,7 +126,7 @@ class Builder:
 
     def __init__(self, path: str | Path, meta: dict, pixels: list[Pixel]):
         self.path, meta = Path(path), json.loads(json.dumps(meta))
-        self.pixels, self._lines, self._place = sorted(pixels, key=lambda pixel: pixel.span), {}, None
+        self.pixels, self._lines = sorted(pixels, key=lambda pixel: pixel.span), {}
         plan = [{name: meta[name] for name in meta if name != "versions"}, self.pixels]
         self.key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
         self.journal = disk.Journal(self.path / "journal.jsonl")
@@ -143,14 +143,15 @@ class Builder:
     def __enter__(self) -> Builder:
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, error, *about) -> None:
+        with suppress(OSError):  # its disk may be gone
+            if error and self._here() == self._place:  # without one, `finish` has swept
+                self._sweep()
         self.close()
 
     def close(self) -> None:
-        """Remove what is unfinished, and let another process write."""
-        with suppress(OSError):  # its disk may be gone, and the lock with it
-            if self._place == self._here():
-                self._sweep()
+        """Let another process write."""
+        with suppress(OSError):  # its disk is gone, and the lock with it
             Path(self._own.lock_file).unlink(missing_ok=True)
         self._own.release()
 
@@ -332,22 +333,22 @@ def build(path, meta: dict, tasks: list, work: Callable, *, progress=False, unit
         rows = sum(map(size, tasks))
         done = rows - sum(map(size, waiting))
         about = {"disable": not progress, "unit": unit, "smoothing": 0.05, "unit_scale": rows > 1e5}
-        with tqdm(total=rows, initial=done, **about) as bar:
 
-            def tick(under_way: int) -> None:
-                bar.update(max(0, done + under_way - bar.n))
+        def tick(under_way: int) -> None:
+            bar.update(max(0, done + under_way - bar.n))
 
-            with closing(run(waiting, work, tick=tick, **engine)) as results:  # no worker writes after it
-                for task, result in results:
-                    done += size(task)
-                    tick(0)
-                    if isinstance(result, Exception):
-                        reason = f"{type(result).__name__}: {result}"
-                        builder.set_aside(task.pixel, len(task), reason)
-                        said = f"{task.pixel.path} is set aside: {reason}; run again to retry"
-                        warnings.warn(said, stacklevel=3)
-                    else:
-                        builder.record(result)
+        results = run(waiting, work, tick=tick, **engine)
+        with tqdm(total=rows, initial=done, **about) as bar, closing(results):  # no worker writes after it
+            for task, result in results:
+                done += size(task)
+                tick(0)
+                if isinstance(result, Exception):
+                    reason = f"{type(result).__name__}: {result}"
+                    builder.set_aside(task.pixel, len(task), reason)
+                    said = f"{task.pixel.path} is set aside: {reason}; run again to retry"
+                    warnings.warn(said, stacklevel=3)
+                else:
+                    builder.record(result)
         return builder.finish()
 
 

@@ -98,33 +98,30 @@ def _chosen(joint: np.ndarray, covariance: str, components: int | None, seed: in
     """The scikit-learn mixture of the number of components that is given, or by the criterion."""
     from sklearn.mixture import GaussianMixture
 
-    most = components or max(min(MOST, len(joint) // (joint.shape[1] + 1)), 1)
-    scores, best = {}, None
+    tried = {}  # criterion and mixture, by the number of components
 
-    def worse(k: int) -> bool:
-        nonlocal best
+    def attempt(k: int) -> None:
         options = dict(covariance_type=covariance, reg_covar=FLOOR, max_iter=200, random_state=seed)
         fitted = GaussianMixture(min(k, len(joint)), **options).fit(joint)
-        scores[k] = fitted.bic(joint)
-        if best is None or scores[k] < scores[best.n_components]:
-            best = fitted
-            return False
-        return True
+        tried[k] = fitted.bic(joint), fitted
+
+    def best() -> int:
+        return min(tried, key=lambda k: tried[k][0])
 
     if components:
-        worse(components)
-        return best
-    k, rises = 1, 0
-    while k <= most and rises < 2:
-        rises = rises + 1 if worse(k) else 0
+        attempt(components)
+        return tried[components][1]
+    most, k = max(min(MOST, len(joint) // (joint.shape[1] + 1)), 1), 1
+    while k == 1 or k <= min(most, 4 * best()):
+        attempt(k)
         k *= 2
     while True:  # the wider gap beside the best is halved
-        k = best.n_components
-        below = max((j for j in scores if j < k), default=k)
-        above = min((j for j in scores if j > k), default=k)
+        k = best()
+        below = max((j for j in tried if j < k), default=k)
+        above = min((j for j in tried if j > k), default=k)
         if max(k - below, above - k) <= max(k // 8, 1):
-            return best
-        worse((below + k) // 2 if k - below >= above - k else (above + k) // 2)
+            return tried[k][1]
+        attempt((below + k) // 2 if k - below >= above - k else (above + k) // 2)
 
 
 def _full(fitted) -> np.ndarray:
